@@ -1,0 +1,1 @@
+"""The Pulumi program: typed configuration in, the components of one persistence tier out."""

@@ -1,0 +1,1 @@
+"""Typed components, one per file: a frozen argument class and a ComponentResource."""

@@ -1,0 +1,5 @@
+"""`python -m perene`."""
+
+from perene.cli.main import main
+
+main()

@@ -1,0 +1,53 @@
+"""The `perene` command: a table of commands, each imported only when it is called."""
+
+import importlib
+import sys
+
+from rich.console import Console
+
+from perene.errors import PereneError
+from perene.exit_codes import MEANING, ExitCode
+
+# command: (module that holds `app: typer.Typer`, one line of help). Imported lazily: a cloud SDK costs seconds.
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+def usage() -> str:
+    """The list of commands and the table of exit codes, as `perene --help` prints it."""
+    width = max((len(name) for name in COMMANDS), default=0)
+    commands = [f"  {name.ljust(width)}  {text}" for name, (_, text) in COMMANDS.items()]
+    codes = [f"  {int(code):>3}  {text}" for code, text in MEANING.items()]
+    return "\n".join(
+        [
+            "usage: perene COMMAND ... (perene COMMAND --help tells more)",
+            "",
+            "Defines, guards and proves the persistence tier of an application.",
+            "",
+            "commands:",
+            *commands,
+            "",
+            "exit codes:",
+            *codes,
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; a PereneError becomes its text on stderr and its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    out, err = (Console(soft_wrap=True, highlight=False, stderr=stderr) for stderr in (False, True))
+    if not words or words[0] in {"-h", "--help", "help"}:
+        out.print(usage(), markup=False)
+        sys.exit(ExitCode.DONE if words else ExitCode.USAGE)
+    if words[0] not in COMMANDS:
+        err.print(f"perene: no command {words[0]!r}. Commands: {', '.join(COMMANDS)}", markup=False)
+        sys.exit(ExitCode.USAGE)
+    module, _ = COMMANDS[words[0]]
+    try:
+        importlib.import_module(module).app(args=words[1:], prog_name=f"perene {words[0]}")
+    except KeyboardInterrupt:
+        err.print("interrupted: run the same command again to go on", markup=False)
+        sys.exit(ExitCode.INTERRUPTED)
+    except PereneError as error:
+        err.print(str(error), markup=False)
+        sys.exit(error.exit_code)
