@@ -1,0 +1,297 @@
+"""The whole configuration of one tier (`perene:tier`), as typed sections. What a field may hold with others: rules.py."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from infra.config.base import Section
+from infra.config.stores import CloudSql, Postgres
+from infra.config.types import (
+    AwsAccount,
+    AwsRegion,
+    Country,
+    Date,
+    DurationText,
+    Email,
+    Fraction,
+    GcpLocation,
+    GcpProject,
+    GcpRegion,
+    HttpsUrl,
+    ImageRef,
+    KmsKeyId,
+    KubeContext,
+    Namespace,
+    NetworkId,
+    SizeText,
+    StorageClassName,
+    StoreName,
+    SystemName,
+    Text,
+    TimeText,
+    WorkloadPool,
+)
+
+Store = Annotated[Postgres | CloudSql, Field(discriminator="kind")]
+
+
+class LocalCluster(Section):
+    """A Kubernetes on the operator's own computer; `make up` finds or makes it."""
+
+    kind: Literal["local"]
+    namespace: Namespace = Field(description="where the tier's objects live; made by `perene secrets init`, never managed by the program")
+    storage_class: StorageClassName = Field(description="class of every volume; `perene local` offers perene-local")
+
+
+class GkeCluster(Section):
+    """A Google Kubernetes Engine cluster."""
+
+    kind: Literal["gke"]
+    context: KubeContext = Field(description="kubeconfig context that the provider uses")
+    namespace: Namespace = Field(description="where the tier's objects live; made by `perene secrets init`, never managed by the program")
+    workload_pool: WorkloadPool = Field(description="Workload Identity pool of the cluster's own project")
+    storage_class: StorageClassName = Field(
+        default="premium-rwo-retain", description="class of every volume; its reclaim policy must be Retain in a guarded tier"
+    )
+
+
+class OtherCluster(Section):
+    """Any other Kubernetes, by its kubeconfig context."""
+
+    kind: Literal["kubernetes"]
+    context: KubeContext = Field(description="kubeconfig context that the provider uses")
+    namespace: Namespace = Field(description="where the tier's objects live; made by `perene secrets init`, never managed by the program")
+    storage_class: StorageClassName = Field(description="class of every volume; its reclaim policy must be Retain in a guarded tier")
+
+
+Cluster = Annotated[LocalCluster | GkeCluster | OtherCluster, Field(discriminator="kind")]
+
+
+class ExistingNetwork(Section):
+    """A network that somebody else owns, with private services access already set up."""
+
+    kind: Literal["existing"]
+    id: NetworkId = Field(description="the network's full id")
+
+
+class PeeredNetwork(Section):
+    """A network that somebody else owns; the tier makes the peering range and the connection."""
+
+    kind: Literal["peered"]
+    id: NetworkId = Field(description="the network's full id")
+    prefix_length: int = Field(ge=16, le=24, description="size of the peering range; a range smaller than /24 is refused by the service")
+
+
+Network = Annotated[ExistingNetwork | PeeredNetwork, Field(discriminator="kind")]
+
+
+class Gcp(Section):
+    """Where Google Cloud resources go."""
+
+    project: GcpProject = Field(description="project of the databases, secrets and working buckets")
+    region: GcpRegion = Field(description="region of the databases")
+    network: Network = Field(description="private network of the databases")
+
+
+class Aws(Section):
+    """Where AWS resources go."""
+
+    account: AwsAccount = Field(description="account of the buckets and secrets; another one is refused by the provider")
+    region: AwsRegion = Field(description="region of the buckets and secrets")
+
+
+class Clouds(Section):
+    """The clouds that the tier uses."""
+
+    gcp: Gcp | None = Field(default=None, description="Google Cloud")
+    aws: Aws | None = Field(default=None, description="AWS")
+
+
+class Goals(Section):
+    """What the owner promises: how much may be lost, how long a restore may take."""
+
+    rpo: DurationText = Field(description="recovery point: the most work that may be lost")
+    rto: DurationText = Field(description="recovery time: from loss to proven restore")
+
+
+class Keep(Section):
+    """How many recovery sets are kept; the rules are added together."""
+
+    daily: int = Field(default=0, ge=0, le=366, description="newest set of each of the last N days that have one")
+    weekly: int = Field(default=0, ge=0, le=520, description="newest set of each of the last N weeks that have one")
+    monthly: int = Field(default=0, ge=0, le=120, description="newest set of each of the last N months that have one")
+
+
+class VolumeRepository(Section):
+    """A backup repository on a volume of its own in the cluster: for dev."""
+
+    kind: Literal["volume"]
+    size: SizeText = Field(description="size of the volume")
+
+
+class GcsRepository(Section):
+    """A backup repository in Google Cloud Storage."""
+
+    kind: Literal["gcs"]
+    location: GcpLocation = Field(description="region, or us, eu, asia")
+    soft_delete: DurationText = Field(description="how long a deleted object can be brought back: 7d to 90d")
+    kms_key: KmsKeyId | None = Field(default=None, description="customer key; destroying it destroys every backup")
+
+
+class S3Repository(Section):
+    """A backup repository in AWS S3, with versions."""
+
+    kind: Literal["s3"]
+    region: AwsRegion = Field(description="region of the bucket")
+    noncurrent_days: int = Field(ge=7, le=365, description="days for which a deleted or overwritten object can be brought back")
+    kms_key: KmsKeyId | None = Field(default=None, description="customer key; deleting it makes every backup unreadable")
+
+
+Repository = Annotated[VolumeRepository | GcsRepository | S3Repository, Field(discriminator="kind")]
+
+
+class Lock(Section):
+    """A retention lock: for its days nobody can delete or shorten, the owner included."""
+
+    days: int = Field(ge=7, le=3650, description="days for which a sealed set cannot be deleted")
+    irreversible: bool = Field(description="true says that you know it: a lock can be lengthened, never shortened or removed")
+
+
+class GcsSealedCopy(Section):
+    """Where the sealed copy goes: a locked bucket in a project that nobody of the first one administers."""
+
+    kind: Literal["gcs"]
+    project: GcpProject = Field(description="another project than the tier's own")
+    location: GcpLocation = Field(description="another place than the repository's")
+    every: DurationText = Field(description="how often a proven set is sealed: whole days")
+    lock: Lock = Field(description="the retention lock")
+
+
+class S3SealedCopy(Section):
+    """Where the sealed copy goes: a locked bucket in an account that nobody of the first one administers."""
+
+    kind: Literal["s3"]
+    account: AwsAccount = Field(description="another account than the tier's own")
+    region: AwsRegion = Field(description="another region than the repository's")
+    every: DurationText = Field(description="how often a proven set is sealed: whole days")
+    lock: Lock = Field(description="the retention lock (S3 Object Lock, compliance mode)")
+
+
+SealedCopy = Annotated[GcsSealedCopy | S3SealedCopy, Field(discriminator="kind")]
+
+
+class Drill(Section):
+    """How often a restore is really done and compared."""
+
+    every: DurationText = Field(description="drill from the newest set: whole days")
+    pitr: DurationText | None = Field(default=None, description="drill by point-in-time recovery: whole days; Cloud SQL only")
+
+
+class Backups(Section):
+    """Recovery sets over all stores of the tier."""
+
+    at: TimeText = Field(description="when the daily set is made; must not meet a store's own backup window")
+    keep: Keep = Field(description="how many sets are kept")
+    repository: Repository = Field(description="where sets are kept")
+    sealed_copy: SealedCopy | None = Field(default=None, description="the immutable copy")
+    drill: Drill = Field(description="the scheduled proof")
+
+
+class KubernetesKey(Section):
+    """The application's 32-byte key in a Kubernetes Secret: for dev."""
+
+    kind: Literal["kubernetes"]
+
+
+class GcpKey(Section):
+    """The application's 32-byte key in Google Secret Manager."""
+
+    kind: Literal["gcp-secret-manager"]
+    replicas: tuple[GcpRegion, ...] = Field(min_length=1, max_length=8, description="regions that hold the key; two or more in prod")
+
+
+class AwsKey(Section):
+    """The application's 32-byte key in AWS Secrets Manager."""
+
+    kind: Literal["aws-secrets-manager"]
+    replicas: tuple[AwsRegion, ...] = Field(default=(), max_length=8, description="further regions that hold the key; one or more in prod")
+    recovery_window: int = Field(default=30, ge=7, le=30, description="days for which a deleted secret can be brought back")
+
+
+EncryptionKey = Annotated[KubernetesKey | GcpKey | AwsKey, Field(discriminator="kind")]
+
+
+class EmailChannel(Section):
+    """Somebody's mailbox."""
+
+    kind: Literal["email"]
+    address: Email = Field(description="who is told")
+
+
+class WebhookChannel(Section):
+    """A receiver for alerts; a token in its address belongs into the vault, so none is accepted."""
+
+    kind: Literal["webhook"]
+    url: HttpsUrl = Field(description="where alerts are posted")
+
+
+Channel = Annotated[EmailChannel | WebhookChannel, Field(discriminator="kind")]
+
+
+class Alerts(Section):
+    """Who is told, and from where on. Everything else about alerts is the same everywhere."""
+
+    notify: tuple[Channel, ...] = Field(min_length=1, max_length=16, description="who is told")
+    disk: Fraction = Field(description="share of a disk that is critical, like 0.95")
+    connections: Fraction = Field(description="share of the connections that is too many, like 0.8")
+
+
+class Opening(Section):
+    """One guard opened on purpose, for a time."""
+
+    resource: StoreName = Field(description="the store, or `key`, `repository`, `sealed-copy`")
+    guard: Literal["delete", "replace", "restore", "shrink-retention"] = Field(description="what becomes possible")
+    until: Date = Field(description="last day on which it counts; the gate judges it, the program reads no clock")
+    reason: Text = Field(description="why, for the one who reads it in a year")
+    by: Email = Field(description="who opened it")
+
+
+class Guards(Section):
+    """Guards of the tier. Staging and prod are guarded; dev is where it says so."""
+
+    opened: tuple[Opening, ...] = Field(default=(), description="guards opened on purpose")
+    dev_guarded: bool = Field(default=False, description="guard a dev tier like the others")
+
+
+class Images(Section):
+    """Container images by digest; a local cluster uses the ones that perene builds or loads."""
+
+    postgres: ImageRef = Field(description="PostgreSQL server of the store image family")
+    ops: ImageRef = Field(description="perene, the clients and restic")
+
+
+class Tier(Section):
+    """One environment's persistence tier."""
+
+    system: SystemName = Field(description="the application that the tier belongs to")
+    environment: Literal["dev", "staging", "prod"] = Field(description="must be the last part of the stack's name")
+    owner: Email = Field(description="who answers for the data")
+    residency: Literal["any"] | tuple[Country, ...] = Field(description="`any`, or the countries in which data and backups may lie")
+    cluster: Cluster = Field(description="the Kubernetes that runs stores, jobs and proxies")
+    clouds: Clouds = Field(default=Clouds(), description="the clouds that are used")
+    goals: Goals = Field(description="recovery goals of every store that has none of its own")
+    images: Images | None = Field(default=None, description="images by digest; needed unless the cluster is local")
+    stores: dict[StoreName, Store] = Field(min_length=1, max_length=5000, description="the stores by name")
+    backups: Backups | None = Field(default=None, description="recovery sets; optional in dev only")
+    encryption_key: EncryptionKey | None = Field(default=None, description="the application's 32-byte key")
+    alerts: Alerts | None = Field(default=None, description="who is told; optional in dev only")
+    guards: Guards = Field(default=Guards(), description="guards opened on purpose")
+
+    @property
+    def guarded(self) -> bool:
+        """Whether every resource of the tier is protected."""
+        return self.environment != "dev" or self.guards.dev_guarded
+
+    def is_open(self, resource: str, guard: str) -> bool:
+        """Whether the configuration opens this guard of this resource (the gate judges the date)."""
+        return any(opening.resource == resource and opening.guard == guard for opening in self.guards.opened)
