@@ -93,7 +93,11 @@ class StoreBackup(Value):
 
 
 class Store(Value):
-    """One store of the tier. databases: name -> schemas; logins: role -> login; workload: StatefulSet name in the cluster."""
+    """One store of the tier.
+
+    databases: name -> schemas; logins: user -> login; rights: user -> admin, read-write, read-only, ddl or dump;
+    workload: StatefulSet name in the cluster.
+    """
 
     kind: StoreKind
     generation: int
@@ -107,6 +111,7 @@ class Store(Value):
     backup: StoreBackup
     goals: Goals
     checks: tuple[Check, ...] = ()
+    rights: dict[str, str] = {}
     guarded: bool
 
 

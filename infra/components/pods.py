@@ -1,0 +1,84 @@
+"""What every pod of perene has in common: who it runs as, what it may do, how it reads secrets and configuration."""
+
+from collections.abc import Mapping
+
+from pulumi_kubernetes.core.v1 import (
+    CapabilitiesArgs,
+    ConfigMapVolumeSourceArgs,
+    EmptyDirVolumeSourceArgs,
+    KeyToPathArgs,
+    PersistentVolumeClaimVolumeSourceArgs,
+    PodSecurityContextArgs,
+    ResourceRequirementsArgs,
+    SeccompProfileArgs,
+    SecretVolumeSourceArgs,
+    SecurityContextArgs,
+    VolumeArgs,
+    VolumeMountArgs,
+)
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+# One uid for every store and job, high enough to be nobody on the node (images/ makes the user `postgres` with it).
+UID = 10001
+SECRETS = "/etc/perene/secrets"
+
+
+def meta(name: str, namespace: str, labels: Mapping[str, str]) -> ObjectMetaArgs:
+    """An object's metadata; the name is always said, never left to the engine."""
+    return ObjectMetaArgs(name=name, namespace=namespace, labels=dict(labels))
+
+
+def pod_security() -> PodSecurityContextArgs:
+    """Nobody, in the volume's group, with the runtime's system call filter."""
+    return PodSecurityContextArgs(
+        run_as_non_root=True,
+        run_as_user=UID,
+        run_as_group=UID,
+        fs_group=UID,
+        # Walking a large volume at every start takes minutes, and makes the data directory group-writable.
+        fs_group_change_policy="OnRootMismatch",
+        seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def container_security() -> SecurityContextArgs:
+    """No way up, nothing writable but what is mounted."""
+    return SecurityContextArgs(
+        allow_privilege_escalation=False, read_only_root_filesystem=True, capabilities=CapabilitiesArgs(drop=["ALL"])
+    )
+
+
+def resources(*, cpu: str, memory: str) -> ResourceRequirementsArgs:
+    """Requested is limited for memory, so that nothing is evicted for using what it was promised; CPU may be borrowed."""
+    return ResourceRequirementsArgs(requests={"cpu": cpu, "memory": memory}, limits={"memory": memory})
+
+
+def secret(volume: str, name: str, *keys: str) -> VolumeArgs:
+    """A volume that shows only these keys of a Secret, readable by the pod's group."""
+    items = [KeyToPathArgs(key=key, path=key) for key in keys]
+    return VolumeArgs(name=volume, secret=SecretVolumeSourceArgs(secret_name=name, default_mode=0o440, items=items))
+
+
+def config(volume: str, name: str) -> VolumeArgs:
+    """A volume that shows a ConfigMap."""
+    return VolumeArgs(name=volume, config_map=ConfigMapVolumeSourceArgs(name=name))
+
+
+def claim(volume: str, name: str) -> VolumeArgs:
+    """A persistent volume by its claim."""
+    return VolumeArgs(name=volume, persistent_volume_claim=PersistentVolumeClaimVolumeSourceArgs(claim_name=name))
+
+
+def memory(volume: str, size: str) -> VolumeArgs:
+    """A volume in memory, counted against the container's limit."""
+    return VolumeArgs(name=volume, empty_dir=EmptyDirVolumeSourceArgs(medium="Memory", size_limit=size))
+
+
+def mount(volume: str, path: str, *, writable: bool = False) -> VolumeMountArgs:
+    """Where a container sees a volume."""
+    return VolumeMountArgs(name=volume, mount_path=path, read_only=not writable)
+
+
+def secret_mount(volume: str) -> VolumeMountArgs:
+    """Where a container finds a Secret: /etc/perene/secrets/<volume>/<key>."""
+    return mount(volume, f"{SECRETS}/{volume}")
