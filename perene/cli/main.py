@@ -9,7 +9,9 @@ from perene.errors import PereneError
 from perene.exit_codes import MEANING, ExitCode
 
 # command: (module that holds `app: typer.Typer`, one line of help). Imported lazily: a cloud SDK costs seconds.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "secrets": ("perene.cli.secrets", "make, check and put back what is secret in a tier"),
+}
 
 
 def usage() -> str:
