@@ -61,7 +61,9 @@ def restore(
 
 def report_lines(report: init.Report, stack: str) -> list[str]:
     """What a run did, for people."""
-    lines = [f"made {len(report.made)}: {', '.join(report.made)}" if report.made else f"nothing to do: all {len(report.kept)} secrets exist"]
+    lines = [
+        f"made {len(report.made)}: {', '.join(report.made)}" if report.made else f"nothing to do: all {len(report.kept)} secrets exist"
+    ]
     if report.escrow is None:
         lines.append(f"NOTHING IS ESCROWED: if this cluster is lost, so is every secret of {stack} (give --escrow age1..., see age-keygen)")
     elif report.escrow_is_new:

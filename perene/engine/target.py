@@ -22,7 +22,9 @@ _LOCAL_CONTEXTS: tuple[tuple[Kind, str], ...] = (
     ("minikube", r"minikube"),
     ("docker-desktop", r"docker-desktop"),
 )
-_OWN_COMPUTER = re.compile(r"(127\..+|localhost|::1|0\.0\.0\.0|10\..+|172\.(1[6-9]|2\d|3[01])\..+|192\.168\..+|kubernetes\.docker\.internal)")
+_OWN_COMPUTER = re.compile(
+    r"(127\..+|localhost|::1|0\.0\.0\.0|10\..+|172\.(1[6-9]|2\d|3[01])\..+|192\.168\..+|kubernetes\.docker\.internal)"
+)
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,7 @@ def adopt_context(root: Path, stack: str, context: str) -> Target:
     """A target for an existing context: its part of the user's kubeconfig is copied to a private file, so that nothing can switch it."""
     text = _kubectl("config", "view", "--minify", "--flatten", "--raw", "--context", context, "-o", "json")
     if not text:
-        raise PereneError(
-            f"the kubeconfig has no context {context!r}", fix="see `kubectl config get-contexts`", exit_code=ExitCode.USAGE
-        )
+        raise PereneError(f"the kubeconfig has no context {context!r}", fix="see `kubectl config get-contexts`", exit_code=ExitCode.USAGE)
     document = json.loads(text)
     document["current-context"] = context
     kubeconfig = state(root, "stacks", stack) / "kubeconfig"
