@@ -12,8 +12,7 @@ from infra.config.model import Tier
 def main() -> None:
     """Run the program for the current stack."""
     stack = pulumi.get_stack()
-    built = tiers.build(configuration(stack), stack)
-    pulumi.export("tier", built.tier)
+    pulumi.export("tier", tiers.build(configuration(stack), stack))
 
 
 def configuration(stack: str) -> Tier:

@@ -1,21 +1,31 @@
 """Explicit providers only, with the options that decide what is replaced set once, here."""
 
-import pulumi_kubernetes as kubernetes
+import pulumi
 
-from infra.config.model import Cluster, Tier
+from infra.config.model import Tier
 
 
-def cluster(tier: Tier) -> kubernetes.Provider:
-    """The Kubernetes provider of the tier.
+def of(tier: Tier) -> tuple[pulumi.ProviderResource, ...]:
+    """The providers that the tier uses. A cloud's SDK costs a second to import: only those that are used are."""
+    made: list[pulumi.ProviderResource] = [_kubernetes(tier)]
+    if tier.clouds.gcp:
+        made.append(_gcp(tier.clouds.gcp.project, tier.clouds.gcp.region))
+    if tier.clouds.aws:
+        made.append(_aws(tier.clouds.aws.account, tier.clouds.aws.region))
+    return tuple(made)
 
-    cluster_identifier: a changed kubeconfig or context must never replace the provider and with it all resources.
-    Mutable ConfigMaps and Secrets: a changed value is an update; replacing by name would delete first.
-    """
+
+def _kubernetes(tier: Tier) -> pulumi.ProviderResource:
+    import pulumi_kubernetes as kubernetes
+
     return kubernetes.Provider(
         "cluster",
-        context=_context(tier.cluster),
+        # A local cluster is found by `make up`, which hands its kubeconfig over; every other one is named.
+        context=None if tier.cluster.kind == "local" else tier.cluster.context,
         namespace=tier.cluster.namespace,
+        # A changed kubeconfig or context must never replace the provider and with it every resource.
         cluster_identifier=f"{tier.system}-{tier.environment}",
+        # A changed value is an update; replacing an object of the same name would delete it first.
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
         enable_server_side_apply=True,
@@ -23,6 +33,24 @@ def cluster(tier: Tier) -> kubernetes.Provider:
     )
 
 
-def _context(cluster: Cluster) -> str | None:
-    # A local cluster is found by `make up`, which hands its kubeconfig over; every other one is named.
-    return None if cluster.kind == "local" else cluster.context
+def _gcp(project: str, region: str) -> pulumi.ProviderResource:
+    import pulumi_gcp as gcp
+
+    # Another project or region here moves nothing that exists: every resource says its own.
+    return gcp.Provider("gcp", project=project, region=region)
+
+
+def _aws(account: str, region: str) -> pulumi.ProviderResource:
+    import pulumi_aws as aws
+
+    # The wrong account's credentials are refused before anything is asked.
+    return aws.Provider("aws", region=region, allowed_account_ids=[account])
+
+
+def sealed_account(account: str, region: str, role: str) -> pulumi.ProviderResource:
+    """The provider of the account that holds the sealed copy, reached through a role there."""
+    import pulumi_aws as aws
+
+    return aws.Provider(
+        "sealed-account", region=region, allowed_account_ids=[account], assume_roles=[aws.ProviderAssumeRoleArgs(role_arn=role)]
+    )

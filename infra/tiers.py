@@ -1,125 +1,22 @@
-"""From configuration to components, and to the tier document that describes them."""
+"""From configuration to components, and to the tier document that describes them. Reads like the table of environments."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import pulumi
-
-from infra import guards, naming, providers
+from infra import providers, tier_kubernetes
 from infra.components.contract import Contract, ContractArgs
-from infra.components.postgres import Postgres, PostgresArgs
-from infra.components.postgres_pods import MOUNT
-from infra.config import stores as kinds
 from infra.config.model import Tier
-from infra.config.rules_stores import pooled_connections
+from infra.tier import Context
 
-# On a local cluster perene loads its own images under these names; the family says which collations the data was sorted by.
-LOCAL_IMAGES = {"postgres": "perene.local/postgres:17", "ops": "perene.local/ops:17"}
-IMAGE_FAMILY = "debian-13"
+# A cloud's SDK costs a second to import, so what uses it is imported only for a tier that names the cloud.
 
 
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    """What the program made: the tier document, whose values may be outputs."""
-
-    tier: dict[str, Any]
-
-
-def build(tier: Tier, stack: str) -> Built:
-    """Declare every component of the tier."""
-    cluster = providers.cluster(tier)
-    labels = naming.labels(stack, tier.system, tier.environment)
-    opts = guards.component(protect=tier.guarded, providers=[cluster])
-    entries: dict[str, Any] = {}
-    for name, store in tier.stores.items():
-        if store.kind == "postgres":
-            entries[name] = _postgres(tier, name, store, labels, opts)
-    document = _document(tier, stack, entries)
-    Contract(
-        "contract",
-        ContractArgs(namespace=tier.cluster.namespace, labels=labels, tier=document, protect=tier.guarded),
-        opts=opts,
-    )
-    return Built(tier=document)
-
-
-def image(tier: Tier, kind: str) -> str:
-    """The image of a kind: by digest from the configuration, or the one that perene loads into a local cluster."""
-    given = {"postgres": tier.images.postgres, "ops": tier.images.ops} if tier.images else LOCAL_IMAGES
-    return given[kind]
-
-
-def _postgres(tier: Tier, name: str, store: kinds.Postgres, labels: dict[str, str], opts: pulumi.ResourceOptions) -> dict[str, Any]:
-    workload = naming.component(name, store.generation)
-    databases = {database: settings.schemas for database, settings in store.databases.items()}
-    server = Postgres(
-        workload,
-        PostgresArgs(
-            store=name,
-            namespace=tier.cluster.namespace,
-            labels=labels,
-            image=image(tier, "postgres"),
-            image_family=IMAGE_FAMILY,
-            major=store.version,
-            storage_class=tier.cluster.storage_class,
-            volume=store.volume.size,
-            cpu=store.resources.cpu,
-            memory=store.resources.memory,
-            databases=databases,
-            users=store.users,
-            max_connections=pooled_connections(store),
-            slow_query_ms=store.slow_query.milliseconds,
-            extensions=store.extensions,
-            protect=tier.guarded and not tier.is_open(name, "delete"),
-        ),
-        opts=opts,
-    )
-    return {
-        "kind": "postgres",
-        "generation": store.generation,
-        "version": str(store.version),
-        "endpoint": {
-            "kind": "postgres",
-            "host": server.host,
-            "port": server.port,
-            "ca": _secret(tier, naming.tls_secret(workload), "ca.crt"),
-            "connection_name": None,
-        },
-        "workload": workload,
-        "image": image(tier, "postgres"),
-        "volume": {
-            "claim": server.claim,
-            "size": str(store.volume.size),
-            "storage_class": tier.cluster.storage_class,
-            "mount_path": MOUNT,
-        },
-        "databases": {database: list(schemas) for database, schemas in databases.items()},
-        "logins": {
-            user: {"user": user, "password": _secret(tier, naming.login_secret(workload, user), "password"), "principal": None}
-            for user in ("admin", *store.users)
-        },
-        "rights": {**store.users, "admin": "admin"},
-        "backup": {"ways": ["logical"] if store.backup == "required" and tier.backups else [], "automated_keep": 0, "pitr_days": 0},
-        "goals": _goals(tier, store),
-        "checks": [
-            {"count": check.count, "at_least": check.at_least, "database": check.database or next(iter(databases))}
-            for check in store.checks
-        ],
-        "guarded": tier.guarded,
-    }
-
-
-def _secret(tier: Tier, name: str, key: str) -> dict[str, str]:
-    return {"vault": "kubernetes", "scope": tier.cluster.namespace, "name": name, "key": key}
-
-
-def _goals(tier: Tier, store: kinds.Postgres | kinds.CloudSql) -> dict[str, str]:
-    goals = store.goals or tier.goals
-    return {"rpo": str(goals.rpo), "rto": str(goals.rto)}
-
-
-def _document(tier: Tier, stack: str, entries: dict[str, Any]) -> dict[str, Any]:
-    return {
+def build(tier: Tier, stack: str) -> dict[str, Any]:
+    """Declare every component of the tier; returns the tier document, whose values may be outputs."""
+    context = Context(tier, stack, providers.of(tier))
+    jobs = _jobs(context)
+    stores = _stores(context, jobs)
+    document = {
         "document": "tier",
         "version": 1,
         "stack": stack,
@@ -128,8 +25,107 @@ def _document(tier: Tier, stack: str, entries: dict[str, Any]) -> dict[str, Any]
         "owner": tier.owner,
         "guarded": tier.guarded,
         "namespace": tier.cluster.namespace,
-        "stores": entries,
-        "repository": None,
-        "backups": None,
-        "encryption_key": None,
+        "stores": stores,
+        "repository": _repository(context, jobs),
+        "backups": _plan(tier),
+        "encryption_key": _key(context, jobs, stores),
+    }
+    Contract(
+        "contract",
+        ContractArgs(namespace=context.namespace, labels=context.labels, tier=document, protect=tier.guarded),
+        opts=context.options(),
+    )
+    return document
+
+
+def _jobs(context: Context) -> Mapping[Any, Any]:
+    """Identities of the tier's jobs, in the clouds where the backups lie."""
+    if context.tier.clouds.aws:
+        from infra import tier_aws
+
+        tier_aws.identities(context)
+    if context.tier.cluster.kind == "gke" and context.tier.backups:
+        from infra import tier_gcp
+
+        return tier_gcp.jobs(context)
+    return {}
+
+
+def _stores(context: Context, jobs: Mapping[Any, Any]) -> dict[str, Any]:
+    entries: dict[str, Any] = {}
+    network: Any = None
+    for name, store in context.tier.stores.items():
+        if store.kind == "postgres":
+            entries[name] = tier_kubernetes.postgres(context, name, store)
+        else:
+            from infra import tier_cloud_sql, tier_gcp
+
+            network = network or tier_gcp.network(context)
+            entries[name] = tier_cloud_sql.build(context, name, store, network, jobs)
+    return entries
+
+
+def _repository(context: Context, jobs: Mapping[Any, Any]) -> dict[str, Any] | None:
+    backups = context.tier.backups
+    if backups is None:
+        return None
+    kept, sealed = backups.repository, backups.sealed_copy
+    if kept.kind == "volume":
+        entry = tier_kubernetes.repository(context, kept)
+    elif kept.kind == "gcs":
+        from infra import tier_gcp
+
+        entry = tier_gcp.repository(context, kept, jobs)
+    else:
+        from infra import tier_aws
+
+        entry = tier_aws.repository(context, kept)
+    address = None
+    if sealed and sealed.kind == "gcs":
+        from infra import tier_gcp
+
+        address = tier_gcp.sealed_copy(context, sealed, jobs)
+    elif sealed and sealed.kind == "s3":
+        from infra import tier_aws
+
+        address = tier_aws.sealed_copy(context, sealed)
+    return {**entry, "password": context.secret("restic"), "sealed_copy": address}
+
+
+def _key(context: Context, jobs: Mapping[Any, Any], stores: Mapping[str, Any]) -> dict[str, Any] | None:
+    key = context.tier.encryption_key
+    if key is None:
+        return None
+    if key.kind == "gcp-secret-manager":
+        from infra import tier_gcp
+
+        tier_gcp.vault(context, key, jobs, _applications(stores))
+    elif key.kind == "aws-secrets-manager":
+        from infra import tier_aws
+
+        tier_aws.vault(context, key)
+    return {"kind": key.kind, "ref": context.secret("encryption-key"), "generation": 1}
+
+
+def _applications(stores: Mapping[str, Any]) -> dict[str, str]:
+    """Identities that read and write a database hold what is encrypted in it: they read the key."""
+    return {
+        f"{name}-{user}": f"serviceAccount:{entry['logins'][user]['principal']}"
+        for name, entry in stores.items()
+        for user, right in entry["rights"].items()
+        if right == "read-write" and entry["logins"][user].get("principal")
+    }
+
+
+def _plan(tier: Tier) -> dict[str, Any] | None:
+    backups = tier.backups
+    if backups is None:
+        return None
+    keep = {"daily": backups.keep.daily, "weekly": backups.keep.weekly, "monthly": backups.keep.monthly}
+    return {
+        "at": str(backups.at),
+        "keep": {rule: count for rule, count in keep.items() if count},
+        "drill_every": str(backups.drill.every),
+        "pitr_drill_every": str(backups.drill.pitr) if backups.drill.pitr else None,
+        "sealed_every": str(backups.sealed_copy.every) if backups.sealed_copy else None,
     }

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from pulumi_kubernetes.core.v1 import (
     CapabilitiesArgs,
     ConfigMapVolumeSourceArgs,
+    ContainerArgs,
     EmptyDirVolumeSourceArgs,
+    HTTPGetActionArgs,
     KeyToPathArgs,
     PersistentVolumeClaimVolumeSourceArgs,
     PodSecurityContextArgs,
+    ProbeArgs,
     ResourceRequirementsArgs,
     SeccompProfileArgs,
     SecretVolumeSourceArgs,
@@ -82,3 +85,31 @@ def mount(volume: str, path: str, *, writable: bool = False) -> VolumeMountArgs:
 def secret_mount(volume: str) -> VolumeMountArgs:
     """Where a container finds a Secret: /etc/perene/secrets/<volume>/<key>."""
     return mount(volume, f"{SECRETS}/{volume}")
+
+
+def cloud_sql_proxy(image: str, connection_name: str) -> ContainerArgs:
+    """The Cloud SQL proxy as a native sidecar: up before the others, and gone with them, so that a Job can end.
+
+    It listens on the pod's loopback only and logs in as the pod's own identity.
+    """
+    return ContainerArgs(
+        name="cloud-sql-proxy",
+        image=image,
+        image_pull_policy="IfNotPresent",
+        restart_policy="Always",
+        args=[
+            "--private-ip",
+            "--auto-iam-authn",
+            "--structured-logs",
+            "--health-check",
+            "--http-address=0.0.0.0",
+            "--http-port=9090",
+            "--port=5432",
+            connection_name,
+        ],
+        startup_probe=ProbeArgs(
+            http_get=HTTPGetActionArgs(path="/startup", port=9090), period_seconds=1, timeout_seconds=5, failure_threshold=60
+        ),
+        security_context=container_security(),
+        resources=resources(cpu="50m", memory="128Mi"),
+    )

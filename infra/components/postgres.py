@@ -37,6 +37,7 @@ from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudget
 
 from infra import guards, naming
 from infra.components import pods, postgres_files, postgres_pods
+from infra.components.postgres_roles import Role, roles_sql
 from perene.contract.values import Size
 
 PORT = 5432
@@ -190,7 +191,12 @@ class Postgres(pulumi.ComponentResource):
         args, name = self.args, self.name
         files = {
             "roles.sh": postgres_files.script("postgres-roles.sh"),
-            "roles.sql": postgres_files.roles_sql(users=args.users, databases=args.databases, extensions=args.extensions),
+            "roles.sql": roles_sql(
+                [Role(name=user, right=right, password_file=f"{pods.SECRETS}/{user}/password") for user, right in args.users.items()],
+                args.databases,
+                args.extensions,
+                managed=False,
+            ),
         }
         config = ConfigMap(f"{name}-roles-sql", metadata=self._meta(f"{name}-roles"), data=files, opts=self._child())
         users = ("admin", *args.users)

@@ -2,9 +2,10 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -119,8 +120,8 @@ def _without_faulty_stores(value: Any, errors: list[ErrorDetails]) -> Tier | Non
 
 def _explain(error: ErrorDetails, where: str) -> Problem:
     """pydantic's error as a sentence, with the nearest known word where one was misspelt."""
-    path = ".".join(str(part) for part in error["loc"])
-    name = str(error["loc"][-1]) if error["loc"] else ""
+    path = ".".join(_as_written(error["loc"]))
+    name = path.rpartition(".")[2]
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
@@ -140,36 +141,49 @@ def _explain(error: ErrorDetails, where: str) -> Problem:
             return Problem(what=what, where=f"{where}: {path}", fix="docs/configuration.md lists every field with its unit and range")
 
 
+# What pydantic puts into a location that nobody has written: the arm of a plain union, and the mark of a map's key.
+_ARTEFACT = re.compile(r"\[key\]|(?:literal|tuple|list|function|constrained).*\[.*")
+
+
+def _as_written(location: tuple[int | str, ...]) -> list[str]:
+    """An error's location as the path in the file: without the names of union arms that pydantic adds."""
+    path, section = [], cast("Any", Tier)
+    for part in location:
+        arm = _arm(section, part)
+        if arm is None and not _ARTEFACT.fullmatch(str(part)):
+            path.append(str(part))
+        section = arm or _step(section, part)
+    return path
+
+
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
     """The fields that the section at this place knows."""
     section: Any = Tier
     for part in location[:-1]:
-        section = _step(section, part)
-        if section is None:
-            return []
+        section = _arm(section, part) or _step(section, part)
     fields = section.model_fields.values() if isinstance(section, type) and issubclass(section, BaseModel) else ()
     return [field.alias for field in fields if field.alias]
 
 
-def _step(section: Any, part: int | str) -> Any:
-    """The model that a part of an error's location leads to: a field, a union's arm, or through a list or a map."""
-    if isinstance(section, type) and issubclass(section, BaseModel):
-        for field in section.model_fields.values():
+def _arm(annotation: Any, part: int | str) -> type[BaseModel] | None:
+    """The model of a discriminated union whose `kind` is this part of a location."""
+    for model in _models(annotation):
+        kind = model.model_fields.get("kind")
+        if model is not annotation and kind is not None and part in get_args(kind.annotation):
+            return model
+    return None
+
+
+def _step(annotation: Any, part: int | str) -> Any:
+    """What a field's name leads to; a map's key or a list's index leads on to the values' own annotation."""
+    for model in _models(annotation):
+        for field in model.model_fields.values():
             if field.alias == part:
                 return field.annotation
-        return None
-    arms = [arm for arm in _arms(section) if isinstance(arm, type) and issubclass(arm, BaseModel)]
-    tagged = [arm for arm in arms if "kind" in arm.model_fields and part in getattr(arm.model_fields["kind"].annotation, "__args__", ())]
-    if tagged:
-        return tagged[0]
-    named = [arm for arm in arms if any(field.alias == part for field in arm.model_fields.values())]
-    if named:
-        return _step(named[0], part)
-    return section if arms else None
+    return annotation
 
 
-def _arms(annotation: Any) -> list[Any]:
-    arguments = getattr(annotation, "__args__", None)
-    if arguments is None:
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [arm for argument in arguments for arm in _arms(argument)]
+    return [model for argument in get_args(annotation) for model in _models(argument)]

@@ -23,6 +23,8 @@ from infra.config.types import (
     KubeContext,
     Namespace,
     NetworkId,
+    OidcProviderArn,
+    RoleArn,
     SizeText,
     StorageClassName,
     StoreName,
@@ -98,6 +100,8 @@ class Aws(Section):
 
     account: AwsAccount = Field(description="account of the buckets and secrets; another one is refused by the provider")
     region: AwsRegion = Field(description="region of the buckets and secrets")
+    oidc_provider: OidcProviderArn = Field(description="the cluster's identity provider: jobs get short-lived credentials, never a key")
+    break_glass: RoleArn = Field(description="the one role that may delete versions or change versioning, lifecycle and locks")
 
 
 class Clouds(Section):
@@ -173,6 +177,7 @@ class S3SealedCopy(Section):
     kind: Literal["s3"]
     account: AwsAccount = Field(description="another account than the tier's own")
     region: AwsRegion = Field(description="another region than the repository's")
+    role: RoleArn = Field(description="role in that account which makes the bucket")
     every: DurationText = Field(description="how often a proven set is sealed: whole days")
     lock: Lock = Field(description="the retention lock (S3 Object Lock, compliance mode)")
 
@@ -268,6 +273,7 @@ class Images(Section):
 
     postgres: ImageRef = Field(description="PostgreSQL server of the store image family")
     ops: ImageRef = Field(description="perene, the clients and restic")
+    proxy: ImageRef | None = Field(default=None, description="Cloud SQL Auth Proxy, 2.13 or later; needed where a store is cloud-sql")
 
 
 class Tier(Section):

@@ -296,7 +296,7 @@ def deny_period_is_a_period(tier: Tier) -> Iterator[Problem]:
 def pools_fit_the_connections(tier: Tier) -> Iterator[Problem]:
     for where, store in cloud_sql_stores(tier):
         wanted, offered = pooled_connections(store), max_connections(store)
-        if wanted > offered:
+        if memory_gb(store.machine) and wanted > offered:
             yield Problem(
                 what=f"the pools and the reserve open {wanted} connections, the server takes {offered}",
                 where=f"{where}.pools",

@@ -117,6 +117,17 @@ def workload_pool_serves_cloud_sql(tier: Tier) -> Iterator[Problem]:
         )
 
 
+def cloud_sql_has_its_proxy(tier: Tier) -> Iterator[Problem]:
+    cloud_sql = [name for name, store in tier.stores.items() if store.kind == "cloud-sql"]
+    if cloud_sql and tier.images and tier.images.proxy is None:
+        yield Problem(
+            what=f"the proxy's image is missing, but {', '.join(cloud_sql)} is reached through it",
+            where="images.proxy",
+            why="the instances let nobody in but the proxy and the connectors",
+            fix="mirror the Cloud SQL Auth Proxy into your registry and name it by digest",
+        )
+
+
 def prod_key_survives_a_region(tier: Tier) -> Iterator[Problem]:
     key = tier.encryption_key
     if key is None or tier.environment != "prod":
@@ -152,6 +163,35 @@ def key_replicas_are_listed_once(tier: Tier) -> Iterator[Problem]:
             why="the service refuses a replica in the secret's own region",
             fix="name other regions",
         )
+
+
+def aws_goes_with_a_cluster_of_its_own_identities(tier: Tier) -> Iterator[Problem]:
+    if tier.clouds.aws and tier.cluster.kind == "gke":
+        yield Problem(
+            what="a GKE cluster's jobs have no identity in AWS",
+            where="clouds.aws",
+            why="a job has one Kubernetes service account, which acts as one cloud's identity; a key file would be the only other way",
+            fix="keep backups and secrets of a GKE tier in Google Cloud (gcs, gcp-secret-manager)",
+        )
+
+
+def aws_names_belong_to_the_account(tier: Tier) -> Iterator[Problem]:
+    aws = tier.clouds.aws
+    sealed = tier.backups.sealed_copy if tier.backups else None
+    named = (
+        [("clouds.aws.oidcProvider", aws.oidc_provider, aws.account), ("clouds.aws.breakGlass", aws.break_glass, aws.account)]
+        if aws
+        else []
+    )
+    named += [("backups.sealedCopy.role", sealed.role, sealed.account)] if sealed and sealed.kind == "s3" else []
+    for where, arn, account in named:
+        if arn.split(":")[4] != account:
+            yield Problem(
+                what=f"belongs to another account than {account}",
+                where=where,
+                why="a role or provider of a foreign account would decide about this tier's backups",
+                fix="name the one of this account",
+            )
 
 
 def places_lie_within_the_residency(tier: Tier) -> Iterator[Problem]:
@@ -205,8 +245,11 @@ RULES = (
     no_store_takes_a_reserved_name,
     clouds_are_there_for_what_uses_them,
     workload_pool_serves_cloud_sql,
+    cloud_sql_has_its_proxy,
     prod_key_survives_a_region,
     guarded_key_lives_in_a_vault,
     key_replicas_are_listed_once,
+    aws_goes_with_a_cluster_of_its_own_identities,
+    aws_names_belong_to_the_account,
     places_lie_within_the_residency,
 )

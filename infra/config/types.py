@@ -123,6 +123,14 @@ KmsKeyId = Annotated[
     ),
     _shown("KMS key id"),
 ]
+RoleArn = Annotated[
+    str, _matches(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]{1,512}", "the ARN of a role: arn:aws:iam::ACCOUNT:role/NAME"), _shown("role ARN")
+]
+OidcProviderArn = Annotated[
+    str,
+    _matches(r"arn:aws:iam::\d{12}:oidc-provider/[\w./-]{3,255}", "arn:aws:iam::ACCOUNT:oidc-provider/ISSUER"),
+    _shown("OIDC provider ARN"),
+]
 ImageRef = Annotated[
     str,
     _matches(r"[a-z0-9][a-z0-9./:_-]{0,200}@sha256:[a-f0-9]{64}", "an image with its digest: registry/name:tag@sha256:..."),

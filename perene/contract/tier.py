@@ -53,11 +53,12 @@ Endpoint = Annotated[PostgresEndpoint | ServiceEndpoint, Field(discriminator="ki
 
 
 class Login(Value):
-    """An identity in a store: a password by reference, or an IAM principal without one."""
+    """An identity in a store: a password by reference, or an IAM principal that a Kubernetes service account acts as."""
 
     user: str
     password: SecretRef | None = None
     principal: str | None = None
+    service_account: str | None = None
 
 
 class Volume(Value):
@@ -102,7 +103,7 @@ class Store(Value):
     kind: StoreKind
     generation: int
     version: str
-    endpoint: Endpoint | None
+    endpoint: Endpoint | None = None
     workload: str | None = None
     image: str | None = None
     volume: Volume | None = None
@@ -131,6 +132,7 @@ class BackupPlan(Value):
     at: str
     keep: dict[str, int]
     drill_every: str
+    pitr_drill_every: str | None = None
     sealed_every: str | None = None
 
 

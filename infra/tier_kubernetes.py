@@ -1,0 +1,81 @@
+"""What a tier keeps in the cluster itself: PostgreSQL stores, and a repository on a volume."""
+
+from typing import Any
+
+from infra import naming
+from infra.components.postgres import Postgres, PostgresArgs
+from infra.components.postgres_pods import MOUNT
+from infra.components.repository_volume import RepositoryVolume, RepositoryVolumeArgs
+from infra.config.model import VolumeRepository
+from infra.config.rules_stores import pooled_connections
+from infra.config.stores import Postgres as Settings
+from infra.tier import IMAGE_FAMILY, Context
+
+
+def postgres(context: Context, name: str, store: Settings) -> dict[str, Any]:
+    """Declare the store; returns its contract entry."""
+    tier = context.tier
+    workload = naming.component(name, store.generation)
+    server = Postgres(
+        workload,
+        PostgresArgs(
+            store=name,
+            namespace=context.namespace,
+            labels=context.labels,
+            image=context.image("postgres"),
+            image_family=IMAGE_FAMILY,
+            major=store.version,
+            storage_class=tier.cluster.storage_class,
+            volume=store.volume.size,
+            cpu=store.resources.cpu,
+            memory=store.resources.memory,
+            databases={database: settings.schemas for database, settings in store.databases.items()},
+            users=store.users,
+            max_connections=pooled_connections(store),
+            slow_query_ms=store.slow_query.milliseconds,
+            extensions=store.extensions,
+            protect=tier.guarded and not tier.is_open(name, "delete"),
+        ),
+        opts=context.options(),
+    )
+    backed_up = store.backup == "required" and tier.backups is not None
+    return {
+        "kind": "postgres",
+        **context.shared_entry(store),
+        "endpoint": {
+            "kind": "postgres",
+            "host": server.host,
+            "port": server.port,
+            "ca": context.kubernetes_secret(naming.tls_secret(workload), "ca.crt"),
+            "connection_name": None,
+        },
+        "workload": workload,
+        "image": context.image("postgres"),
+        "volume": {
+            "claim": server.claim,
+            "size": str(store.volume.size),
+            "storage_class": tier.cluster.storage_class,
+            "mount_path": MOUNT,
+        },
+        "logins": {
+            user: {"user": user, "password": context.kubernetes_secret(naming.login_secret(workload, user), "password")}
+            for user in ("admin", *store.users)
+        },
+        "backup": {"ways": ["logical"] if backed_up else []},
+    }
+
+
+def repository(context: Context, kept: VolumeRepository) -> dict[str, Any]:
+    """Declare a repository on a volume; returns its part of the contract."""
+    volume = RepositoryVolume(
+        "repository",
+        RepositoryVolumeArgs(
+            namespace=context.namespace,
+            labels=context.labels,
+            storage_class=context.tier.cluster.storage_class,
+            size=kept.size,
+            protect=context.tier.guarded,
+        ),
+        opts=context.options(),
+    )
+    return {"kind": "volume", "url": "/repository", "claim": volume.claim}

@@ -1,1 +1,0 @@
-"""The watched signals by subject, as data."""
