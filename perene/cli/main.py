@@ -10,6 +10,7 @@ from perene.exit_codes import MEANING, ExitCode
 
 # command: (module that holds `app: typer.Typer`, one line of help). Imported lazily: a cloud SDK costs seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "render": ("perene.cli.render", "write a tier's Kubernetes objects as plain manifests"),
     "secrets": ("perene.cli.secrets", "make, check and put back what is secret in a tier"),
 }
 

@@ -7,7 +7,15 @@ ROOT = Path(__file__).parents[2]
 # prefix of the importing module: prefixes it may import besides itself, the standard library and third parties.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "infra.config": ("perene.contract", "perene.errors", "perene.exit_codes", "infra.config"),
-    "infra.components": ("perene.contract", "infra.components", "infra.naming", "infra.guards", "infra.lifecycle", "infra.permissions"),
+    "infra.components": (
+        "perene.contract",
+        "infra.components",
+        "infra.naming",
+        "infra.guards",
+        "infra.lifecycle",
+        "infra.permissions",
+        "perene.health.signals",
+    ),
     "infra": ("perene.contract", "perene.errors", "perene.health.signals", "infra"),
     "policy": ("perene.safety.catalog", "policy"),
     "perene.engine": ("perene", "infra"),

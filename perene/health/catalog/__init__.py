@@ -1,0 +1,1 @@
+"""The watched signals by subject, as data."""
