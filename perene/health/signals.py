@@ -16,8 +16,23 @@ from perene.health.catalog.postgres import DATABASES
 from perene.health.catalog.types import LogSignal, Rule, Signal, Target, annotations, bind, labels
 from perene.health.catalog.volumes import VOLUMES
 from perene.health.catalog.workloads import WORKLOADS
+from perene.health.targets import BACKUP_JOB, DRILL_JOB, RETENTION_JOB, SEAL_JOB, cloud_target, targets_of
 
-__all__ = ["LOG_SIGNALS", "SIGNALS", "LogCondition", "LogSignal", "Rule", "Signal", "Target"]
+__all__ = [
+    "BACKUP_JOB",
+    "DRILL_JOB",
+    "LOG_SIGNALS",
+    "RETENTION_JOB",
+    "SEAL_JOB",
+    "SIGNALS",
+    "LogCondition",
+    "LogSignal",
+    "Rule",
+    "Signal",
+    "Target",
+    "cloud_target",
+    "targets_of",
+]
 
 SIGNALS: tuple[Signal, ...] = (*VOLUMES, *WORKLOADS, *DATABASES, *BACKUPS, *CLOUD_SQL)
 LOG_SIGNALS: tuple[LogSignal, ...] = LOGS
@@ -42,7 +57,7 @@ def rules_for(targets: Iterable[Target], signals: Iterable[Signal] = SIGNALS) ->
 
 def applies(signal: Signal, target: Target) -> bool:
     """Whether the signal watches this target."""
-    return target.kind in signal.kinds and signal.needs() <= set(target.values)
+    return target.kind in signal.kinds and signal.needs() <= set(target.values) and signal.name not in target.without
 
 
 def log_conditions_for(targets: Iterable[Target]) -> tuple[LogCondition, ...]:

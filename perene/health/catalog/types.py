@@ -125,7 +125,7 @@ class Target:
 
     values: what the expressions ask for: `namespace`, `workload` (StatefulSet), `volume` (claim), `cronjob`, `database_id`
     (`PROJECT:INSTANCE`), `max_connections`, `limit_bytes`, `backup_seconds` (schedule plus window), `drill_seconds`, `sealed_seconds`, ...;
-    thresholds: signal name -> threshold from the configuration.
+    thresholds: signal name -> threshold from the configuration; without: signals that make no sense for it.
     """
 
     stack: str
@@ -134,6 +134,7 @@ class Target:
     store: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
     def substitutions(self) -> dict[str, str]:
         """Every `$name` an expression may use; the compound ones are label matchers."""
