@@ -77,7 +77,7 @@ def repository(context: Context, kept: S3Repository) -> dict[str, Any]:
 
 def sealed_copy(context: Context, sealed: S3SealedCopy) -> str:
     """Declare the bucket of the sealed copy, in the other account; returns its address."""
-    vault = providers.sealed_account(sealed.account, sealed.region, sealed.role)
+    vault = providers.sealed_account(sealed.account, sealed.region, sealed.role, protect=context.tier.guarded)
     made = S3BackupBucket(
         "sealed-copy",
         S3BackupBucketArgs(
