@@ -17,7 +17,7 @@ from perene.migrate.scripts import Migration, Script
 # ledger row (so that nothing is half done and IF NOT EXISTS only hides a wrong start), and leaves matters of taste to their owners.
 NOT_ASKED = (
     "require-timeout-settings", "require-lock-timeout", "require-statement-timeout", "prefer-robust-stmts", "prefer-text-field",
-    "prefer-big-int", "prefer-bigint-over-int", "prefer-bigint-over-smallint", "prefer-identity", "prefer-timestamp-tz",
+    "prefer-bigint-over-int", "prefer-bigint-over-smallint", "prefer-identity", "prefer-timestamp-tz",
     "ban-concurrent-index-creation-in-transaction",
 )  # fmt: skip
 _SERVER, _ROLES, _OUTSIDE = "it is configuration of the server", "roles are declared in the tier", "it reaches outside the schema"
@@ -140,12 +140,10 @@ def squawk(scripts: Iterable[Script], major: int) -> dict[str, tuple[Advice, ...
         *paths,
     ]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"})
-    try:
-        remarks = json.loads(result.stdout or "[]")
-    except ValueError:
-        raise PereneError(f"squawk failed: {(result.stderr or result.stdout).strip()[:300]}", exit_code=ExitCode.CANNOT_TELL) from None
+    if result.returncode not in {0, 1}:  # 1: it has remarks
+        raise PereneError(f"squawk failed: {(result.stderr or result.stdout).strip()[:300]}", exit_code=ExitCode.CANNOT_TELL)
     found: dict[str, list[Advice]] = {}
-    for remark in remarks:
+    for remark in json.loads(result.stdout):
         text = " ".join(filter(None, (remark["message"], remark["help"])))
         found.setdefault(remark["file"], []).append(Advice(rule=remark["rule_name"], line=remark["line"] + 1, text=text))
     return {path: tuple(advice) for path, advice in found.items()}

@@ -1,0 +1,3 @@
+DROP TABLE cases;
+DROP TABLE users;
+DROP TABLE tenants;

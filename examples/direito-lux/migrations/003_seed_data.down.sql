@@ -1,0 +1,1 @@
+-- Nothing: see the header of the up script.
