@@ -1,8 +1,10 @@
-"""What a tier keeps in the cluster itself: PostgreSQL stores, and a repository on a volume."""
+"""What a tier keeps in the cluster itself: PostgreSQL stores, a repository on a volume, rules for Prometheus."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from infra import naming
+from infra.components.alerts_k8s import Alerts, AlertsArgs
 from infra.components.postgres import Postgres, PostgresArgs
 from infra.components.postgres_pods import MOUNT
 from infra.components.repository_volume import RepositoryVolume, RepositoryVolumeArgs
@@ -10,6 +12,7 @@ from infra.config.model import VolumeRepository
 from infra.config.rules_stores import pooled_connections
 from infra.config.stores import Postgres as Settings
 from infra.tier import IMAGE_FAMILY, Context
+from perene.health.targets import targets_of
 
 
 def postgres(context: Context, name: str, store: Settings) -> dict[str, Any]:
@@ -79,3 +82,19 @@ def repository(context: Context, kept: VolumeRepository) -> dict[str, Any]:
         opts=context.options(),
     )
     return {"kind": "volume", "url": "/repository", "claim": volume.claim}
+
+
+def alerts(context: Context, document: Mapping[str, Any]) -> None:
+    """Declare the rules of everything that Prometheus sees. document: the tier document."""
+    chosen = context.tier.alerts
+    Alerts(
+        "perene-alerts",
+        AlertsArgs(
+            stack=context.stack,
+            namespace=context.namespace,
+            labels=context.labels,
+            targets=targets_of(document, disk=chosen.disk if chosen else None, connections=chosen.connections if chosen else None),
+            protect=context.tier.guarded,
+        ),
+        opts=context.options(),
+    )

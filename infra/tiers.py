@@ -30,6 +30,11 @@ def build(tier: Tier, stack: str) -> dict[str, Any]:
         "backups": _plan(tier),
         "encryption_key": _key(context, jobs, stores),
     }
+    tier_kubernetes.alerts(context, document)
+    if any(store.kind == "cloud-sql" for store in tier.stores.values()):
+        from infra import tier_gcp_alerts
+
+        tier_gcp_alerts.build(context)
     Contract(
         "contract",
         ContractArgs(namespace=context.namespace, labels=context.labels, tier=document, protect=tier.guarded),
