@@ -5,7 +5,7 @@ tier's ConfigMaps, which it reads.
 
 Produces the following resources:
     ServiceAccount, Role, RoleBinding, Service, Deployment <name>; ClusterRole and ClusterRoleBinding <name>-<namespace>
-    (the kubelet's figures on volumes belong to the node, not to the namespace); PodMonitor <name> where the operator runs
+    (volumes and the kubelet's figures on them belong to no namespace); PodMonitor <name> where the operator runs
 """
 
 from collections.abc import Mapping
@@ -57,6 +57,7 @@ LOOK = (
 class ExporterArgs:
     """volumes and mounts: how the pod sees the repository and its password; environment: what restic needs beside them.
 
+    stores: those whose ports it reaches, to see when their certificates end;
     states: export pods and jobs too (False where kube-state-metrics runs: its names are the same);
     kubelet_ca: PEM of the authority that signs kubelets' certificates, empty where they sign themselves.
     """
@@ -66,6 +67,7 @@ class ExporterArgs:
     labels: Mapping[str, str]
     image: str
     protect: bool
+    stores: tuple[str, ...] = ()
     volumes: tuple[VolumeArgs, ...] = ()
     mounts: tuple[VolumeMountArgs, ...] = ()
     environment: Mapping[str, str] | None = None
@@ -111,7 +113,10 @@ class Exporter(pulumi.ComponentResource):
             opts=self._child((role,)),
         )
         wide = ObjectMetaArgs(name=f"{name}-{namespace}", labels=dict(self.labels))
-        stats = [PolicyRuleArgs(api_groups=[""], resources=["nodes/stats"], verbs=["get"])]
+        stats = [
+            PolicyRuleArgs(api_groups=[""], resources=["nodes/stats"], verbs=["get"]),
+            PolicyRuleArgs(api_groups=[""], resources=["persistentvolumes"], verbs=["get", "list"]),
+        ]
         cluster_role = ClusterRole(f"{name}-stats", metadata=wide, rules=stats, opts=self._child())
         cluster_bound = ClusterRoleBinding(
             f"{name}-stats-binding",
@@ -149,6 +154,7 @@ class Exporter(pulumi.ComponentResource):
             containers=[container],
             volumes=[pods.memory("tmp", "16Mi"), *args.volumes],
         )
+        reach = {naming.access_label(store): "true" for store in args.stores}
         scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)}
         Deployment(
             f"{self.name}-server",
@@ -157,7 +163,7 @@ class Exporter(pulumi.ComponentResource):
                 replicas=1,
                 strategy=DeploymentStrategyArgs(type="Recreate"),
                 selector=LabelSelectorArgs(match_labels=selector),
-                template=PodTemplateSpecArgs(metadata=ObjectMetaArgs(labels=self.labels, annotations=scrape), spec=pod),
+                template=PodTemplateSpecArgs(metadata=ObjectMetaArgs(labels=self.labels | reach, annotations=scrape), spec=pod),
             ),
             opts=self._child(tuple(before)),
         )

@@ -10,6 +10,9 @@ from perene.exit_codes import MEANING, ExitCode
 
 # command: (module that holds `app: typer.Typer`, one line of help). Imported lazily: a cloud SDK costs seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "alerts": ("perene.cli.alerts", "what is watched, its Prometheus rules, its runbooks"),
+    "audit": ("perene.cli.audit", "what was done to data and guards, and whether the record is whole"),
+    "exporter": ("perene.cli.exporter", "figures on sets, drills, volumes and jobs for Prometheus"),
     "render": ("perene.cli.render", "write a tier's Kubernetes objects as plain manifests"),
     "migrate": ("perene.cli.migrate", "schema changes: plan, rehearse, apply, revert, status, export"),
     "secrets": ("perene.cli.secrets", "make, check and put back what is secret in a tier"),

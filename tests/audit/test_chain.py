@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from perene.audit.chain import Chain, heads, lines, verify
-from perene.audit.store import DirectoryStore, AlreadyExistsError
+from perene.audit.store import AlreadyExistsError, DirectoryStore
 from perene.cli.audit import app
 from perene.contract.audit import AuditLine
 from perene.errors import PereneError

@@ -166,7 +166,7 @@ def test_the_exporter_may_look_and_nothing_else(engine: Engine) -> None:
     assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list"}, "it changes nothing"
     resources = {resource for rule in rules for resource in rule["resources"]}
     assert not resources & {"secrets", "nodes/proxy", "pods/exec", "*"}, "nodes/proxy and exec would let it run commands"
-    assert len(LOOK) + 2 == len(rules)
+    assert len(LOOK) + 3 == len(rules)
     (deployment,) = engine.of("kubernetes:apps/v1:Deployment").values()
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True

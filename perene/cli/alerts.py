@@ -1,0 +1,41 @@
+"""`perene alerts`: what is watched, its rules for Prometheus, and its runbooks."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from perene.contract.tier import TierDocument
+from perene.health.runbooks import runbooks
+from perene.health.signals import LOG_SIGNALS, SIGNALS, prometheus_groups, rules_for, targets_of
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@app.command("list")
+def list_signals() -> None:
+    """Every signal: severity, what it watches, after how long it fires."""
+    table = Table("signal", "severity", "stores", "after", "runbook", box=None)
+    for signal in SIGNALS:
+        table.add_row(signal.name, signal.severity, " ".join(signal.kinds), f"{signal.hold} min", signal.runbook)
+    for event in LOG_SIGNALS:
+        table.add_row(event.name, event.severity, " ".join(event.kinds), "at once", event.runbook)
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+@app.command("rules")
+def rules(tier: Annotated[Path, typer.Argument(help="the tier document (`tier.json`)")]) -> None:
+    """The Prometheus rule file of a tier, on stdout."""
+    document = TierDocument.read(tier)
+    typer.echo(json.dumps(prometheus_groups(rules_for(targets_of(document.model_dump(mode="json"))), document.stack), indent=1))
+
+
+@app.command("runbooks")
+def write_runbooks(directory: Annotated[Path, typer.Argument(help="where they are written (docs/runbooks)")]) -> None:
+    """Write the runbook of every signal."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in runbooks().items():
+        (directory / name).write_text(text)
