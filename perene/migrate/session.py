@@ -1,10 +1,12 @@
 """The migration's connection: the right role, time limits that are really in effect, one runner at a time, nobody blocked for long."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 from psycopg import Connection
@@ -37,7 +39,7 @@ class Limits:
 
 
 @contextmanager
-def connect(database: str, *, limits: Limits, role: str | None) -> Iterator[Connection[TupleRow]]:
+def connect(database: str, *, limits: Limits, role: str | None) -> Iterator[Session]:
     """A connection to a libpq connection string, with its limits verified by SHOW.
 
     role: whom the login must be (None: reading only, by anybody). Raises PereneError: exit 2 when the string holds a password
@@ -61,7 +63,7 @@ def connect(database: str, *, limits: Limits, role: str | None) -> Iterator[Conn
     }
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     try:
-        connection = psycopg.connect(database, autocommit=True, options=options, application_name="perene-migrate", connect_timeout=10)
+        connection = _open(database, "perene-migrate", options)
     except psycopg.OperationalError as error:
         raise PereneError(
             f"the database cannot be reached: {error}", fix="see the address and that the server runs", exit_code=ExitCode.CANNOT_TELL
@@ -79,17 +81,24 @@ def connect(database: str, *, limits: Limits, role: str | None) -> Iterator[Conn
         yield connection
 
 
-def _value(connection: Connection[TupleRow], query: str) -> str:
+def _open(database: str, name: str, options: str = "") -> Session:
+    # A job is shown its password as a file: in its environment it would be in every description of the pod.
+    file = os.environ.get("PERENE_PASSWORD_FILE")
+    password = Path(file).read_text(encoding="utf-8").strip() if file else None
+    return psycopg.connect(database, autocommit=True, options=options, application_name=name, connect_timeout=10, password=password)
+
+
+def _value(connection: Session, query: str) -> str:
     row = connection.execute(query.encode()).fetchone()
     return "" if row is None else str(row[0])
 
 
-def in_effect(connection: Connection[TupleRow]) -> tuple[str, str]:
+def in_effect(connection: Session) -> tuple[str, str]:
     """(lock_timeout, statement_timeout) as SHOW says them."""
     return _value(connection, "SHOW lock_timeout"), _value(connection, "SHOW statement_timeout")
 
 
-def verify(connection: Connection[TupleRow], *, lock: Duration, statement: Duration) -> None:
+def verify(connection: Session, *, lock: Duration, statement: Duration) -> None:
     """Raise PereneError (exit 3) unless both limits are in effect in the server, in milliseconds as pg_settings counts them."""
     rows = connection.execute(
         "SELECT name, setting::bigint FROM pg_settings WHERE name IN ('lock_timeout', 'statement_timeout')"
@@ -106,7 +115,7 @@ def verify(connection: Connection[TupleRow], *, lock: Duration, statement: Durat
 
 
 @contextmanager
-def sole_runner(connection: Connection[TupleRow], wait: Duration) -> Iterator[None]:
+def sole_runner(connection: Session, wait: Duration) -> Iterator[None]:
     """Hold the advisory lock. Raises PereneError (exit 3) when another runner holds it longer than `wait`.
 
     Asked for again and again rather than waited for: a session that waits inside the server holds a snapshot, and CREATE INDEX
@@ -128,7 +137,7 @@ def sole_runner(connection: Connection[TupleRow], wait: Duration) -> Iterator[No
             connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_ID,))
 
 
-def _try_lock(connection: Connection[TupleRow]) -> bool:
+def _try_lock(connection: Session) -> bool:
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK_ID,)).fetchone()
     return bool(row and row[0])
 
@@ -146,9 +155,9 @@ class Watch:
     longest: seconds that somebody was seen waiting; fired: whether the migration was cancelled.
     """
 
-    def __init__(self, database: str, connection: Connection[TupleRow], limit: Duration) -> None:
+    def __init__(self, database: str, connection: Session, limit: Duration) -> None:
         self._pid, self._limit = connection.info.backend_pid, limit.seconds
-        self._connection = psycopg.connect(database, autocommit=True, application_name="perene-migrate-watch", connect_timeout=10)
+        self._connection = _open(database, "perene-migrate-watch")
         # A role that the login sets would not be allowed to cancel the login's own backend.
         self._connection.execute("SET ROLE NONE")
         self._error = ""

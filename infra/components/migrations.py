@@ -1,0 +1,166 @@
+"""Schema changes of one database, run as a Job before the application's new version.
+
+Owns: the scripts in the cluster and the Job that runs them once, as role migrator. Deliberately does not own: the database, its roles
+and Secrets, the ledger (it lives in the database), the application: whoever deploys that depends on this component.
+
+Produces the following resources:
+    ConfigMap and Job <name>-<database>-migrate-<digest>. The digest is over everything that the Job runs with: a Job's template cannot
+    be changed, so other scripts are another Job, and the old one goes once the new one has succeeded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+from pulumi_kubernetes.batch.v1 import Job, JobSpecArgs
+from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, EnvVarArgs, PodSpecArgs, PodTemplateSpecArgs, VolumeArgs, VolumeMountArgs
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra import guards, naming
+from infra.components import pods
+from perene.contract.values import Duration
+
+# The API server refuses objects above 1.5 MiB, a ConfigMap's data above 1 MiB.
+CONFIG_MAP_BYTES = 2**20
+SCRIPTS, EVIDENCE = "/etc/perene/migrations", "/etc/perene/evidence"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationsArgs:
+    """scripts: file name -> SQL, of the store's migrations directory.
+
+    approved: refuse to run without `rehearsal.json`, `restore-point.json` and `approval.json` in evidence (file name -> document).
+    commit: of the scripts, for the audit; application: sessions named APPLICATION/VERSION count as running versions.
+    host: the server's name in its certificate, or 127.0.0.1 with a proxy in the pod; workload: whose Secrets hold the password and the
+    authority (empty with a proxy, which logs in as service_account); proxy: (image, connection name) of the Cloud SQL proxy.
+    """
+
+    store: str
+    namespace: str
+    labels: Mapping[str, str]
+    image: str
+    host: str
+    database: str
+    user: str
+    scripts: Mapping[str, str]
+    approved: bool
+    commit: str
+    application: str
+    port: int = 5432
+    workload: str = ""
+    proxy: tuple[str, str] | None = None
+    service_account: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    lock_timeout: Duration = field(default=Duration(2, "s"))
+    statement_timeout: Duration = field(default=Duration(10, "m"))
+    blocked_limit: Duration = field(default=Duration(5, "s"))
+    deadline: Duration = field(default=Duration(1, "h"))
+
+    def __post_init__(self) -> None:
+        size = sum(len(name) + len(text.encode()) for files in (self.scripts, self.evidence) for name, text in files.items())
+        if size > CONFIG_MAP_BYTES:
+            raise ValueError(
+                f"migrations of {self.store}: {size} bytes of scripts do not fit into a ConfigMap ({CONFIG_MAP_BYTES}). "
+                "Move seed data out of the scripts, or squash what every environment has applied into one baseline."
+            )
+
+
+class Migrations(pulumi.ComponentResource):
+    """The Job that brings one database to what the scripts say. job: its name; the application's new version waits for it."""
+
+    job: str
+
+    def __init__(self, name: str, args: MigrationsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("perene:k8s:Migrations", name, None, opts)
+        self.args = args
+        command, environment = self._command(), self._environment()
+        files = {**args.scripts, **args.evidence}
+        told = (f"{key}={value}" for key, value in {**files, **environment}.items())
+        self.job = naming.short(f"{name}-{args.database.replace('_', '-')}-migrate", 54)
+        self.job += f"-{naming.digest(args.image, args.proxy[0] if args.proxy else '', *command, *told)}"
+        labels = {**args.labels, "app.kubernetes.io/instance": name, "perene.dev/role": "migrate"}
+        metadata = pods.meta(self.job, args.namespace, labels)
+        # Not protected even in a guarded tier: they hold no data, and a protected resource could never be replaced by the next one.
+        config = ConfigMap(
+            f"{name}-{args.database}-scripts",
+            metadata=metadata,
+            data=files,
+            immutable=True,
+            opts=guards.within(self, protect=False),
+        )
+        Job(
+            f"{name}-{args.database}-migrate",
+            metadata=metadata,
+            spec=JobSpecArgs(
+                # Running again after any interruption is what the tool is made for; a real failure fails each time the same.
+                backoff_limit=3,
+                completions=1,
+                parallelism=1,
+                active_deadline_seconds=int(args.deadline.seconds),
+                template=self._pod(labels, command, environment),
+            ),
+            opts=guards.within(self, protect=False, depends_on=[config]),
+        )
+        self.register_outputs({"job": self.job})
+
+    def _command(self) -> list[str]:
+        args = self.args
+        words = ["perene", "migrate", "apply", "--directory", SCRIPTS, "--application", args.application]
+        # Every environment logs in as the role that the tier declares; with IAM its name is the identity's.
+        words += ["--role", args.user, "--lock-timeout", str(args.lock_timeout), "--statement-timeout", str(args.statement_timeout)]
+        words += ["--blocked-limit", str(args.blocked_limit)]
+        return [*words, "--approved", args.store, "--evidence", EVIDENCE] if args.approved else words
+
+    def _environment(self) -> dict[str, str]:
+        args = self.args
+        shared = {
+            "PGHOST": args.host,
+            "PGPORT": str(args.port),
+            "PGDATABASE": args.database,
+            "PGUSER": args.user,
+            "PERENE_ACTOR": f"job {args.namespace}",
+            "PERENE_COMMIT": args.commit,
+            "HOME": "/tmp",  # noqa: S108 - a memory volume of the pod
+        }
+        if args.proxy:
+            return {**shared, "PGSSLMODE": "disable"}  # inside the pod; the proxy speaks TLS and has checked the server
+        ca = f"{pods.SECRETS}/tls/ca.crt"
+        return {**shared, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": ca, "PERENE_PASSWORD_FILE": f"{pods.SECRETS}/login/password"}
+
+    def _pod(self, labels: Mapping[str, str], command: list[str], environment: Mapping[str, str]) -> PodTemplateSpecArgs:
+        args = self.args
+        volumes: list[VolumeArgs] = [pods.config("scripts", self.job), pods.memory("tmp", "64Mi")]
+        mounts: list[VolumeMountArgs] = [pods.mount("scripts", SCRIPTS), pods.mount("tmp", "/tmp", writable=True)]  # noqa: S108 - in memory
+        if args.evidence:
+            mounts.append(pods.mount("scripts", EVIDENCE))
+        if not args.proxy:
+            volumes += [
+                pods.secret("tls", naming.tls_secret(args.workload), "ca.crt"),
+                pods.secret("login", naming.login_secret(args.workload, args.user), "password"),
+            ]
+            mounts += [pods.secret_mount("tls"), pods.secret_mount("login")]
+        container = ContainerArgs(
+            name="migrate",
+            image=args.image,
+            image_pull_policy="IfNotPresent",
+            command=command,
+            env=[EnvVarArgs(name=key, value=value) for key, value in environment.items()],
+            security_context=pods.container_security(),
+            resources=pods.resources(cpu="100m", memory="256Mi"),
+            volume_mounts=mounts,
+        )
+        return PodTemplateSpecArgs(
+            metadata=ObjectMetaArgs(labels={**labels, naming.access_label(args.store): "true"}),
+            spec=PodSpecArgs(
+                restart_policy="Never",
+                service_account_name=args.service_account or None,
+                automount_service_account_token=False,
+                enable_service_links=False,
+                # A runner that is told to stop finishes or rolls back its statement.
+                termination_grace_period_seconds=60,
+                security_context=pods.pod_security(),
+                init_containers=[pods.cloud_sql_proxy(*args.proxy)] if args.proxy else [],
+                containers=[container],
+                volumes=volumes,
+            ),
+        )

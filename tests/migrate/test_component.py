@@ -1,0 +1,87 @@
+"""The migration Job through the recorded engine: once, as migrator, nobody's root, another name for other content."""
+
+from typing import Any
+
+import pulumi
+import pulumi.runtime
+import pytest
+
+from infra.components.migrations import CONFIG_MAP_BYTES, Migrations, MigrationsArgs
+
+SCRIPTS = {"001_tables.up.sql": "-- description: x\nSELECT 1;", "001_tables.down.sql": "SELECT 1;"}
+
+
+class Engine(pulumi.runtime.Mocks):
+    """Records every resource."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.made[args.typ.rsplit(":", 1)[-1]] = dict(args.inputs)
+        return f"{args.name}-id", dict(args.inputs)
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"{args.token}: components ask no cloud")
+
+
+def declared(**changed: Any) -> dict[str, dict[str, Any]]:
+    engine = Engine()
+    pulumi.runtime.set_mocks(engine, project="perene", stack="direito-lux-dev", preview=False)
+    given: dict[str, Any] = {
+        "store": "main", "namespace": "lux", "labels": {"a": "b"}, "image": "ops@sha256:1", "host": "main-g1.lux.svc.cluster.local",
+        "database": "direito_lux", "user": "migrator", "scripts": SCRIPTS, "approved": False, "commit": "c0ffee",
+        "application": "direito-lux", "workload": "main-g1",
+    }  # fmt: skip
+    pulumi.runtime.test(lambda: Migrations("main-g1", MigrationsArgs(**{**given, **changed})))()
+    return engine.made
+
+
+def test_the_job_runs_once_as_migrator_over_verified_tls_and_never_as_root() -> None:
+    job = declared()["Job"]
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {item["name"]: item["value"] for item in container["env"]}
+    assert (job["spec"]["completions"], job["spec"]["parallelism"], pod["restartPolicy"]) == (1, 1, "Never")
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert (environment["PGUSER"], environment["PGSSLMODE"]) == ("migrator", "verify-full")
+    assert container["command"][container["command"].index("--role") + 1] == "migrator"
+    assert job["spec"]["template"]["metadata"]["labels"]["access.perene.dev/main"] == "true", "the database's network policy lets it in"
+
+
+def test_no_password_is_in_the_declaration() -> None:
+    made = declared()
+    assert "PGPASSWORD" not in str(made)
+    names = {volume["secret"]["secretName"] for volume in made["Job"]["spec"]["template"]["spec"]["volumes"] if "secret" in volume}
+    assert names == {"main-g1-tls", "main-g1-migrator"}
+
+
+def test_other_scripts_or_another_image_are_another_job_and_the_same_ones_the_same() -> None:
+    names = [
+        declared(**changed)["Job"]["metadata"]["name"]
+        for changed in ({}, {}, {"scripts": {**SCRIPTS, "002_x.up.sql": ""}}, {"image": "ops@sha256:2"}, {"commit": "beef"})
+    ]
+    assert names[0] == names[1]
+    assert len(set(names)) == 4
+    assert all(len(name) <= 63 for name in names), "a Job's name is a label of its pods"
+
+
+def test_in_prod_it_asks_for_rehearsal_restore_point_and_approval() -> None:
+    made = declared(approved=True, evidence={"approval.json": "{}"})
+    command = made["Job"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert command[-4:] == ["--approved", "main", "--evidence", "/etc/perene/evidence"]
+    assert "approval.json" in made["ConfigMap"]["data"]
+
+
+def test_with_cloud_sql_the_proxy_is_a_native_sidecar_and_logs_in() -> None:
+    made = declared(proxy=("proxy@sha256:1", "p:r:i"), service_account="main-g1-migrator", host="127.0.0.1", user="m@p.iam", workload="")
+    pod = made["Job"]["spec"]["template"]["spec"]
+    assert pod["initContainers"][0]["restartPolicy"] == "Always"
+    assert pod["serviceAccountName"] == "main-g1-migrator"
+    assert not [volume for volume in pod["volumes"] if "secret" in volume], "an identity has no password"
+
+
+def test_scripts_that_do_not_fit_are_refused_before_anything_is_declared() -> None:
+    with pytest.raises(ValueError, match="do not fit into a ConfigMap"):
+        declared(scripts={"001_x.up.sql": "x" * CONFIG_MAP_BYTES})
