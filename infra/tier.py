@@ -11,7 +11,7 @@ from infra.config import stores as kinds
 from infra.config.model import Aws, Gcp, Tier
 
 # On a local cluster perene loads its own images under these names; the family says which collations the data was sorted by.
-LOCAL_IMAGES = {"postgres": "perene.local/postgres:17", "ops": "perene.local/ops:17"}
+LOCAL_IMAGES = {"postgres": "perene.local/postgres:17-trixie", "ops": "perene.local/ops:1-trixie"}
 IMAGE_FAMILY = "debian-13"
 # The key inside the Kubernetes Secret `perene-<purpose>`.
 KUBERNETES_KEYS = {"restic": "password", "encryption-key": "key", "sentinel": "sentinel", "signing": "ed25519.key"}
