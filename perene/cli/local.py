@@ -1,13 +1,16 @@
 """`perene local`: a Kubernetes on this computer when there is none."""
 
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from perene.local import cluster, images
+from perene.exit_codes import ExitCode
+from perene.local import cluster, images, report
 from perene.local.layout import Layout
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real single-node Kubernetes on this computer (needs root).")
@@ -37,6 +40,39 @@ def up(root: Root = HERE) -> None:
 
 
 @app.command()
+def status(root: Root = HERE, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """What runs, where it listens, and how full each volume is. Exit code 3 when the cluster is not running."""
+    found = report.status(Layout(root))
+    if as_json:
+        out.print(json.dumps(asdict(found), default=str), markup=False)
+    else:
+        for line in report.lines(found):
+            out.print(line, markup=False)
+    if not found.running:
+        raise typer.Exit(ExitCode.CANNOT_TELL)
+
+
+@app.command()
+def logs(
+    name: Annotated[str, typer.Argument(help="A component; none: the last lines of each.")] = "", root: Root = HERE, lines: int = 10
+) -> None:
+    """The components' logs."""
+    for log, text in report.logs(Layout(root), name, lines).items():
+        out.print(f"==> {log} <==\n{text}", markup=False)
+
+
+@app.command()
+def grow(
+    claim: Annotated[str, typer.Argument(help="The claim's name.")],
+    size: Annotated[str, typer.Argument(help="The new size, like 30Gi.")],
+    root: Root = HERE,
+    namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
+) -> None:
+    """Enlarge a volume while it is in use, and wait until it is."""
+    out.print(cluster.grow(root, namespace, claim, size, Narrator()), markup=False)
+
+
+@app.command()
 def stop(root: Root = HERE) -> None:
     """Stop the cluster; the data stays."""
     narrator = Narrator()
@@ -52,7 +88,7 @@ def destroy(
     typed = yes or typer.prompt(f"This removes every volume of {name}. Type its name to go on")
     if typed != name:
         err.print(f"{typed!r} is not {name!r}: nothing was removed", markup=False)
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.USAGE)
     narrator = Narrator()
     cluster.destroy(root, narrator)
     narrator("done", "nothing of it is left")

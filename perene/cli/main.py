@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("perene.cli.render", "write a tier's Kubernetes objects as plain manifests"),
     "migrate": ("perene.cli.migrate", "schema changes: plan, rehearse, apply, revert, status, export"),
     "secrets": ("perene.cli.secrets", "make, check and put back what is secret in a tier"),
+    "local": ("perene.cli.local", "a real single-node Kubernetes on this computer (up, status, logs, grow, stop, destroy)"),
 }
 
 

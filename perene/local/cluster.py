@@ -16,7 +16,7 @@ from pathlib import Path
 import perene
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
-from perene.local import binaries, cleanup, configuration, control_groups, images, network, objects, pki, ranges, requirements
+from perene.local import binaries, cleanup, configuration, control_groups, images, network, objects, pki, quantity, ranges, requirements
 from perene.local.api import Api, ApiError
 from perene.local.layout import NODE_NAME, Layout, write_private
 from perene.local.processes import MARK, Process, children, load
@@ -25,6 +25,7 @@ from perene.local.volumes import STORAGE_CLASS
 
 KUBECONFIGS = ("admin", "kubelet", "controller-manager", "scheduler", "proxy", "dns", "volumes")
 START_LIMIT = 120  # seconds from the node's start to Ready
+GROW_LIMIT = 60  # seconds to grow a volume
 STOP_LIMIT = 90  # seconds for an orderly stop
 
 
@@ -89,6 +90,25 @@ def destroy(root: Path, progress: Progress = silent) -> None:
     left = cleanup.remains(layout)
     if left:
         raise PereneError(f"still there: {', '.join(left)}", fix="run the same command again")
+
+
+def grow(root: Path, namespace: str, claim: str, size: str, progress: Progress = silent) -> str:
+    """Ask for a larger volume (a Kubernetes quantity) and wait until file system, volume and claim have it; the new capacity."""
+    layout = Layout(root)
+    describe(layout)
+    api, path = Api(layout.kubeconfig), f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}"
+    wanted = quantity.to_bytes(size)
+    api.merge(path, {"spec": {"resources": {"requests": {"storage": size}}}})
+    progress("volume", f"{namespace}/{claim} to have {size}")
+    end = time.monotonic() + GROW_LIMIT
+    while True:
+        capacity = str(api.get(path).get("status", {}).get("capacity", {}).get("storage", "0"))
+        if quantity.to_bytes(capacity) >= wanted:
+            return capacity
+        if time.monotonic() > end:
+            where = str(layout.logs / "node.log")
+            raise PereneError(f"{namespace}/{claim} still has {capacity}", where=where, fix=f"kubectl describe pvc {claim} -n {namespace}")
+        time.sleep(0.2)
 
 
 def running(root: Path) -> bool:

@@ -6,7 +6,6 @@ Started by `perene.local.cluster` as `python -m perene.local.node STATE`; everyt
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,8 +27,8 @@ LIMIT = 90  # seconds a component may take to answer
 class Node:
     """The running components."""
 
-    def __init__(self, ranges: Ranges) -> None:
-        self.ranges = ranges
+    def __init__(self, ranges: Ranges, api: Api) -> None:
+        self.ranges, self.api = ranges, api
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.stopping = threading.Event()
 
@@ -62,7 +61,7 @@ class Node:
             self.tell(f"starting {service.name}")
             self.start(service)
             end = time.monotonic() + LIMIT
-            while service.answers is not None and not answers(service.answers) and not self.stopping.is_set():
+            while service.answers is not None and not service.answers(self.api) and not self.stopping.is_set():
                 if self.running[service.name].poll() is not None or time.monotonic() > end:
                     self.tell(f"starting {service.name}", failed=service.name)
                     return False
@@ -100,14 +99,6 @@ class Node:
             process.wait()
 
 
-def answers(place: tuple[str, int] | str) -> bool:
-    """Whether something accepts connections at an address or a socket file."""
-    kind = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
-    with socket.socket(kind, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(place) == 0
-
-
 def ctr(*arguments: str) -> str:
     """containerd's client in Kubernetes' name space; stdout, also of a failed call."""
     return subprocess.run(["ctr", "-n", "k8s.io", *arguments], capture_output=True, text=True, check=False, timeout=30).stdout
@@ -142,11 +133,12 @@ def main(state: Path) -> None:
     description = json.loads((state / "node.json").read_text())
     mounts.enter(state, Path(description["kubernetes"]), Path(description["coredns"]))
     os.chdir(INSIDE)
-    node = Node(Ranges(IPv4Network(description["block"])))
+    api = Api(INSIDE / "pki" / "volumes.kubeconfig")
+    node = Node(Ranges(IPv4Network(description["block"])), api)
     signal.signal(signal.SIGTERM, lambda *_: node.stopping.set())
     node.tell("network")
     node.network()
-    volumes = Volumes(Api(INSIDE / "pki" / "volumes.kubeconfig"), log)
+    volumes = Volumes(api, log)
     volumes.mount_all()
     failed = not node.start_all()
     if not failed:

@@ -1,7 +1,10 @@
 """The node's processes as a table: what runs, with which arguments, and how one sees that it answers."""
 
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from perene.local.api import Api
 from perene.local.layout import INSIDE, NODE_NAME
 from perene.local.ranges import Ranges
 
@@ -12,20 +15,33 @@ COREDNS_PROGRAMS = "/run/perene-dns"
 
 @dataclass(frozen=True)
 class Service:
-    """One process: its name (and log), arguments, and the address that answers when it is up (None: nothing waits for it)."""
+    """One process: its name (and log), arguments, and how one sees that others may use it (None: nothing waits for it)."""
 
     name: str
     arguments: tuple[str, ...]
-    answers: tuple[str, int] | str | None = None
+    answers: Callable[[Api], bool] | None = None
+
+
+def accepts(place: tuple[str, int] | str) -> Callable[[Api], bool]:
+    """A check that something accepts connections at an address or a socket file."""
+
+    def check(_: Api) -> bool:
+        kind = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
+        with socket.socket(kind, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(place) == 0
+
+    return check
 
 
 def services(ranges: Ranges) -> tuple[Service, ...]:
     """In the order of starting. A service with `answers` is waited for before the next starts."""
     node = str(ranges.node)
     return (
-        Service("containerd", ("containerd", "--config", f"{INSIDE}/containerd.toml"), "/run/containerd/containerd.sock"),
-        Service("etcd", _etcd(), ("127.0.0.1", 2379)),
-        Service("kube-apiserver", _apiserver(ranges), (node, 6443)),
+        Service("containerd", ("containerd", "--config", f"{INSIDE}/containerd.toml"), accepts("/run/containerd/containerd.sock")),
+        Service("etcd", _etcd(), accepts(("127.0.0.1", 2379))),
+        # Not an open port: until Kubernetes' own RBAC rules are there, the controller manager is refused and exits.
+        Service("kube-apiserver", _apiserver(ranges), Api.ready),
         Service("kube-controller-manager", _controller_manager(ranges)),
         Service("kube-scheduler", _scheduler()),
         Service(
