@@ -14,7 +14,7 @@ class ResourceState(Value):
     """One side of a step. inputs and outputs: property trees in the provider's camelCase; secrets masked as `[secret]`.
 
     options: the engine's resource options that were set (`protect`, `retainOnDelete`, `ignoreChanges`, `deletedWith`, `delete`,
-    `pendingReplacement`, `resourceHooks`, ...).
+    `pendingReplacement`, `resourceHooks`, ...); depends: input property -> URNs that its value comes from.
     """
 
     type: str
@@ -25,6 +25,7 @@ class ResourceState(Value):
     inputs: dict[str, Any] = {}
     outputs: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    depends: dict[str, tuple[str, ...]] = {}
 
 
 class PropertyChange(Value):
@@ -57,7 +58,8 @@ class StepDocument(Document):
     """All steps of one intended change.
 
     asked: the cluster or cloud really answered (a preview without changes never asks); with_sames: unchanged resources are listed too,
-    without which a lifted guard is invisible; failed: the engine refused or broke off.
+    without which a lifted guard is invisible; failed: the engine refused or broke off; gaps: other reasons why it may not be the whole
+    truth, in words; tier: the `perene:tier` configuration as JSON text, when the document carries it.
     """
 
     KIND: ClassVar[str] = "steps"
@@ -68,5 +70,7 @@ class StepDocument(Document):
     asked: bool
     with_sames: bool
     failed: bool = False
+    gaps: tuple[str, ...] = ()
+    tier: str = ""
     steps: tuple[Step, ...]
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -1,0 +1,1 @@
+"""What stands between a preview and its application: the catalogue, the gate, approval and promotion."""

@@ -1,0 +1,68 @@
+"""Ed25519 signatures over documents: the private key comes from the vault or a file, public keys lie in git (`keys/`)."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from perene.contract.approval import Signature, Signed
+from perene.contract.base import Document
+from perene.errors import PereneError
+from perene.exit_codes import ExitCode
+
+Doc = TypeVar("Doc", bound=Document)
+
+
+def sign(document: Document, private_key: bytes, signer: str) -> Signed:
+    """Sign a document. private_key: PEM; signer: the name under which the public key lies in `keys/`.
+
+    PereneError (exit 3) when the key is no Ed25519 key; never with its content.
+    """
+    try:
+        key = serialization.load_pem_private_key(private_key, None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise PereneError("the signing key is no Ed25519 private key in PEM", fix="perene secrets init makes one", exit_code=ExitCode.CANNOT_TELL)
+    payload = document.to_json()
+    value = key.sign(_message(document.KIND, payload))
+    return Signed(payload=payload, signature=Signature(signer=signer, value=base64.b64encode(value).decode()))
+
+
+def verified(signed: Signed, kind: type[Doc], keys: Path, where: str) -> Doc:
+    """The document inside, after its signature was checked against `keys/SIGNER.pub`. PereneError (exit 3) otherwise."""
+    path = _key_path(keys, signed.signature.signer, where)
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+        if not isinstance(key, Ed25519PublicKey):
+            raise ValueError("another kind of key")
+        key.verify(base64.b64decode(signed.signature.value, validate=True), _message(kind.KIND, signed.payload))
+    except (OSError, ValueError, InvalidSignature) as failure:
+        raise PereneError(
+            f"its signature does not hold for {signed.signature.signer!r}",
+            where=where,
+            why=f"{type(failure).__name__}: nobody whose key lies in {keys} signed exactly this",
+            fix="have it approved again by somebody with a key in git",
+            exit_code=ExitCode.CANNOT_TELL,
+        ) from None
+    return kind.parse(signed.payload, where)
+
+
+def digest(document: Document) -> str:
+    """sha256 of a document's canonical JSON, in hex."""
+    return hashlib.sha256(document.to_json().encode()).hexdigest()
+
+
+def _message(kind: str, payload: str) -> bytes:
+    # The kind is part of what is signed, so that no document passes for one of another kind.
+    return f"perene {kind} 1\n{payload}".encode()
+
+
+def _key_path(keys: Path, signer: str, where: str) -> Path:
+    if "/" in signer or signer.startswith(".") or not signer:
+        raise PereneError(f"{signer!r} is no name of a key", where=where, exit_code=ExitCode.CANNOT_TELL)
+    return keys / f"{signer}.pub"
