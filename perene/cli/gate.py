@@ -16,7 +16,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def command(
-    preview: Annotated[Path, typer.Argument(help="pulumi preview --json --show-replacement-steps --show-sames, or an event log, or steps.json")],
+    preview: Annotated[
+        Path, typer.Argument(help="pulumi preview --json --show-replacement-steps --show-sames, or an event log, or steps.json")
+    ],
     state: Annotated[Path | None, typer.Option(help="pulumi stack export: shows what a preview hides")] = None,
     now: Annotated[str, typer.Option(help="the moment against which dates count, like 2026-11-24T12:00:00Z")] = "",
     waived: Annotated[Path | None, typer.Option("--waivers", help="directory of waivers")] = None,
@@ -30,7 +32,10 @@ def command(
     verdict = gate.judge(reading.read_steps(preview), now=moment, state=exported)
     if waived:
         verdict = waivers.apply(verdict, waivers.read(waived, keys), moment)
-    typer.echo({"text": report.terminal, "markdown": report.markdown}.get("json" if as_json else form, lambda each: each.to_json())(verdict), nl=False)
+    typer.echo(
+        {"text": report.terminal, "markdown": report.markdown}.get("json" if as_json else form, lambda each: each.to_json())(verdict),
+        nl=False,
+    )
     raise typer.Exit(verdict.exit_code)
 
 

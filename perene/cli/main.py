@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("perene.cli.audit", "what was done to data and guards, and whether the record is whole"),
     "exporter": ("perene.cli.exporter", "figures on sets, drills, volumes and jobs for Prometheus"),
     "render": ("perene.cli.render", "write a tier's Kubernetes objects as plain manifests"),
+    "gate": ("perene.cli.gate", "what a previewed change does to data: safe, disruptive, weakens, loses data"),
     "migrate": ("perene.cli.migrate", "schema changes: plan, rehearse, apply, revert, status, export"),
     "secrets": ("perene.cli.secrets", "make, check and put back what is secret in a tier"),
     "local": ("perene.cli.local", "a real single-node Kubernetes on this computer (up, status, logs, grow, stop, destroy)"),

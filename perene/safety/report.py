@@ -43,7 +43,9 @@ def terminal(verdict: Verdict) -> str:
     if verdict.budget:
         lines.append("loss budget")
     for budget in verdict.budget:
-        lines.append(f"  {budget.store} ({budget.kind}): RPO {budget.rpo}, RTO {budget.rto}, last proven restore: {budget.proven or 'never: unproven'}")
+        lines.append(
+            f"  {budget.store} ({budget.kind}): RPO {budget.rpo}, RTO {budget.rto}, last proven restore: {budget.proven or 'never: unproven'}"
+        )
         lines += [f"      changes: {change}" for change in budget.changes]
     if verdict.rights:
         lines.append("rights")

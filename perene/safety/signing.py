@@ -27,7 +27,9 @@ def sign(document: Document, private_key: bytes, signer: str) -> Signed:
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise PereneError("the signing key is no Ed25519 private key in PEM", fix="perene secrets init makes one", exit_code=ExitCode.CANNOT_TELL)
+        raise PereneError(
+            "the signing key is no Ed25519 private key in PEM", fix="perene secrets init makes one", exit_code=ExitCode.CANNOT_TELL
+        )
     payload = document.to_json()
     value = key.sign(_message(document.KIND, payload))
     return Signed(payload=payload, signature=Signature(signer=signer, value=base64.b64encode(value).decode()))
@@ -39,9 +41,9 @@ def verified(signed: Signed, kind: type[Doc], keys: Path, where: str) -> Doc:
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
         if not isinstance(key, Ed25519PublicKey):
-            raise ValueError("another kind of key")
+            raise TypeError("another kind of key")
         key.verify(base64.b64decode(signed.signature.value, validate=True), _message(kind.KIND, signed.payload))
-    except (OSError, ValueError, InvalidSignature) as failure:
+    except (OSError, ValueError, TypeError, InvalidSignature) as failure:
         raise PereneError(
             f"its signature does not hold for {signed.signature.signer!r}",
             where=where,
