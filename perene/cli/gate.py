@@ -19,6 +19,7 @@ def command(
     preview: Annotated[
         Path, typer.Argument(help="pulumi preview --json --show-replacement-steps --show-sames, or an event log, or steps.json")
     ],
+    *,
     state: Annotated[Path | None, typer.Option(help="pulumi stack export: shows what a preview hides")] = None,
     now: Annotated[str, typer.Option(help="the moment against which dates count, like 2026-11-24T12:00:00Z")] = "",
     waived: Annotated[Path | None, typer.Option("--waivers", help="directory of waivers")] = None,

@@ -43,9 +43,8 @@ def terminal(verdict: Verdict) -> str:
     if verdict.budget:
         lines.append("loss budget")
     for budget in verdict.budget:
-        lines.append(
-            f"  {budget.store} ({budget.kind}): RPO {budget.rpo}, RTO {budget.rto}, last proven restore: {budget.proven or 'never: unproven'}"
-        )
+        proven = budget.proven or "never: unproven"
+        lines.append(f"  {budget.store} ({budget.kind}): RPO {budget.rpo}, RTO {budget.rto}, last proven restore: {proven}")
         lines += [f"      changes: {change}" for change in budget.changes]
     if verdict.rights:
         lines.append("rights")
