@@ -10,13 +10,10 @@ from perene.exit_codes import MEANING, ExitCode
 
 # command: (module that holds `app: typer.Typer`, one line of help). Imported lazily: a cloud SDK costs seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
-<<<<<<< HEAD
     "alerts": ("perene.cli.alerts", "what is watched, its Prometheus rules, its runbooks"),
     "audit": ("perene.cli.audit", "what was done to data and guards, and whether the record is whole"),
     "exporter": ("perene.cli.exporter", "figures on sets, drills, volumes and jobs for Prometheus"),
-=======
     "plan": ("perene.cli.plan", "show a tier before anything is done: stores, copies, guards, a picture"),
->>>>>>> 376ee07 (perene plan: tree, page, Mermaid, comparison; the plan document)
     "render": ("perene.cli.render", "write a tier's Kubernetes objects as plain manifests"),
     "gate": ("perene.cli.gate", "what a previewed change does to data: safe, disruptive, weakens, loses data"),
     "migrate": ("perene.cli.migrate", "schema changes: plan, rehearse, apply, revert, status, export"),
