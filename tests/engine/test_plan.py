@@ -12,7 +12,7 @@ import pytest
 from perene.contract.plan import PlanDocument
 from perene.engine import compare, page, picture, tree
 from perene.engine.program import Program, Registration, Secret
-from tests.inventory.stacks import ROOT, STACKS, program
+from tests.house.stacks import ROOT, STACKS, program
 
 CPU_SECONDS = 1.5
 

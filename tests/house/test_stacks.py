@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from perene.engine.program import Program, Secret
-from tests.inventory.stacks import STACKS, program
+from tests.house.stacks import STACKS, program
 
 # Names under which secrets travel, and the names that only refer to one.
 SECRET_NAME = re.compile(r"(?i)(password|passwd|passphrase|secret|token|private_?key|access_?key|credential)s?$")

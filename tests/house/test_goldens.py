@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from perene.engine import inventory
-from tests.inventory.stacks import ROOT, STACKS, program
+from tests.house.stacks import ROOT, STACKS, program
 
 
 def again(stack: str) -> str:
