@@ -13,7 +13,7 @@ from perene.contract.migration import LedgerExport, MigrationPlan, MigrationStat
 from perene.contract.values import Duration
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
-from perene.migrate import ledger, plan, running, session
+from perene.migrate import admission, ledger, plan, running, session
 from perene.migrate import rehearse as rehearsal
 from perene.migrate import status as statuses
 from perene.migrate.deploy import Applications, Deployment
@@ -40,10 +40,18 @@ MIGRATIONS = Path("migrations")
 
 
 def _limits(lock: str, statement: str, blocked: str) -> Limits:
+    return Limits(
+        lock=_duration("--lock-timeout", lock),
+        statement=_duration("--statement-timeout", statement),
+        blocked=_duration("--blocked-limit", blocked),
+    )
+
+
+def _duration(option: str, text: str) -> Duration:
     try:
-        return Limits(lock=Duration.parse(lock), statement=Duration.parse(statement), blocked=Duration.parse(blocked))
+        return Duration.parse(text)
     except ValueError as wrong:
-        raise PereneError(str(wrong), where="--lock-timeout, --statement-timeout or --blocked-limit", exit_code=ExitCode.USAGE) from None
+        raise PereneError(str(wrong), where=option, exit_code=ExitCode.USAGE) from None
 
 
 def _tell(line: str) -> None:
@@ -113,14 +121,23 @@ def apply_command(
     runs: Running = None,
     nothing_runs: NothingRuns = False,
     accept_loss: AcceptLoss = "",
+    approved: Annotated[str, typer.Option(help="the store's name: refuse without rehearsal, restore point and approval")] = "",
+    evidence: Annotated[Path, typer.Option(help="directory of rehearsal.json, restore-point.json and approval.json")] = Path("evidence"),
+    rehearsal_age: Annotated[str, typer.Option(help="oldest rehearsal that counts")] = "24h",
+    restore_point_age: Annotated[str, typer.Option(help="oldest restore point that counts")] = "30m",
     until: Annotated[int | None, typer.Option(help="the last version to run")] = None,
 ) -> None:
     """Run what is pending. Interrupted in any way, the same command goes on."""
+    ages = {
+        "rehearsal_age": _duration("--rehearsal-age", rehearsal_age),
+        "restore_point_age": _duration("--restore-point-age", restore_point_age),
+    }
     deployment = Deployment(
         database=database,
         migrations=load(directory),
         actor=ledger.Actor.here(directory),
         role=role,
+        admission=admission.read(evidence, approved, **ages) if approved else None,
         limits=_limits(lock_timeout, statement_timeout, blocked_limit),
         applications=Applications(name=application, named=tuple(runs or ()), none_runs=nothing_runs),
         tell=_tell,

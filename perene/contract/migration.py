@@ -73,6 +73,8 @@ class Rehearsed(Value):
 
     version: int
     name: str
+    up_checksum: str
+    down_checksum: str
     up_ms: int
     down_ms: int | None
     again_ms: int | None
@@ -83,7 +85,7 @@ class RehearsalRecord(Document):
     """Proof that exactly these scripts ran forwards, back and forwards on a restored copy.
 
     scripts: as in the plan; recovery_set: the set that was restored; untouched: tables compared; differing: tables that no script
-    touches and that changed all the same; took: seconds.
+    touches and that changed all the same.
     """
 
     KIND: ClassVar[str] = "migration-rehearsal"

@@ -8,6 +8,7 @@ from perene.contract.values import Duration
 from perene.errors import PereneError, Problem
 from perene.exit_codes import ExitCode
 from perene.migrate import catalogue, ledger, running, session, state
+from perene.migrate.admission import Admission
 from perene.migrate.classify import classify
 from perene.migrate.effects import Effects
 from perene.migrate.ledger import Actor
@@ -37,13 +38,17 @@ class Applications:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """One database and the scripts of its directory. database: libpq connection string; role: whom the login must be."""
+    """One database and the scripts of its directory.
+
+    database: libpq connection string; role: whom the login must be; admission: the evidence that prod asks for.
+    """
 
     database: str
     migrations: Sequence[Migration]
     actor: Actor
     role: str = "migrator"
     limits: Limits = field(default_factory=Limits)
+    admission: Admission | None = None
     applications: Applications = field(default_factory=Applications)
     tell: Callable[[str], None] = lambda _: None
 
@@ -68,6 +73,7 @@ class Deployment:
                     none_runs=self.applications.none_runs,
                     until=until,
                 )
+                problems += self.admission.problems(todo) if self.admission else []
                 findings = [finding for migration in document.pending for finding in migration.findings]
             else:
                 begun = state.unfinished(connection)
@@ -103,7 +109,8 @@ class Deployment:
         return running.running(connection, application=asked.name, fresh=asked.fresh, named=asked.named)
 
     def _runner(self, connection: session.Session, accept_loss: str) -> Runner:
-        evidence = "; ".join(filter(None, (self.actor.evidence, accept_loss and f"loss accepted: {accept_loss}")))
+        shown = self.admission.evidence if self.admission else ""
+        evidence = "; ".join(filter(None, (self.actor.evidence, shown, accept_loss and f"loss accepted: {accept_loss}")))
         actor = Actor(by=self.actor.by, commit=self.actor.commit, evidence=evidence)
         return Runner(database=self.database, connection=connection, limits=self.limits, actor=actor, tell=self.tell)
 

@@ -146,6 +146,8 @@ def _times(done: Done, back: Iterable[Done], again: Iterable[Done]) -> Rehearsed
     return Rehearsed(
         version=done.migration.version,
         name=done.migration.name,
+        up_checksum=done.migration.up.checksum,
+        down_checksum=done.migration.down.checksum,
         up_ms=done.milliseconds,
         down_ms=milliseconds(back),
         again_ms=milliseconds(again),

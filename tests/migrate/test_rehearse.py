@@ -1,0 +1,200 @@
+"""Rehearsed on a copy, admitted to prod: exactly these scripts, a way back to just now."""
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from perene.contract.migration import RehearsalRecord
+from perene.contract.values import Duration
+from perene.errors import PereneError
+from perene.exit_codes import ExitCode
+from perene.migrate import admission
+from perene.migrate.deploy import Deployment
+from perene.migrate.ledger import Actor
+from perene.migrate.rehearse import Copy, named, rehearse
+from perene.migrate.scripts import load
+from tests.migrate.conftest import NOTHING_RUNS, QUICK, Database, Server
+
+ANA = Actor(by="ana", commit="c0ffee")
+
+
+@pytest.fixture
+def prod(database: Database) -> Database:
+    """A database with data, and two pending migrations."""
+    tables = "CREATE TABLE users (id bigint PRIMARY KEY, name text); CREATE TABLE ledger (id bigint PRIMARY KEY, amount numeric, u bigint);"
+    database.script("001_tables", tables, "DROP TABLE users; DROP TABLE ledger;", revert="loses-data: all")
+    database.deployment().apply()
+    with database.connect("app") as connection:
+        connection.execute("INSERT INTO users SELECT i, i::text FROM generate_series(1, 500) i")
+        connection.execute("INSERT INTO ledger SELECT i, i / 3.0, i FROM generate_series(1, 500) i")
+    database.script("002_phone", "ALTER TABLE users ADD COLUMN phone text;", "ALTER TABLE users DROP COLUMN phone;", revert="loses-data: x")
+    database.script("003_index", "CREATE INDEX CONCURRENTLY users_name ON users (name);", "DROP INDEX CONCURRENTLY users_name;")
+    return database
+
+
+def copy_of(server: Server, database: Database) -> Copy:
+    """A second database with the same content, as a restore makes it."""
+    other = server.new_database()
+    with Database(server, "postgres", database.directory).connect() as admin:
+        admin.execute(f"DROP DATABASE {other}")
+        admin.execute(f"CREATE DATABASE {other} TEMPLATE {database.name}")
+        admin.execute(f"GRANT CREATE, TEMPORARY ON DATABASE {other} TO owner")
+    return Copy(database=server.conninfo("migrator", other), recovery_set="20261124T010000Z-1a2b3c", seconds=1.5)
+
+
+def record_of(server: Server, prod: Database) -> RehearsalRecord:
+    return rehearse(copy_of(server, prod), load(prod.directory), store="main", actor=ANA, limits=QUICK)
+
+
+def test_a_rehearsal_runs_forwards_back_and_forwards_and_leaves_the_original_alone(server: Server, prod: Database) -> None:
+    copy = copy_of(server, prod)
+    record = rehearse(copy, load(prod.directory), store="main", actor=ANA, limits=QUICK)
+    assert record.passed
+    assert [(one.version, one.down_ms is not None, one.again_ms is not None) for one in record.migrations] == [
+        (2, True, True),
+        (3, True, True),
+    ]
+    assert record.untouched == 1, "users is named by a script, ledger is not"
+    assert any("users AccessExclusiveLock" in lock for lock in record.migrations[0].locks)
+    assert record.total_seconds >= record.restore_seconds + record.migration_seconds
+    assert prod.value("SELECT count(*) FROM perene.migrations") == 1
+
+
+def test_a_table_that_no_script_names_and_that_changes_fails_the_rehearsal(server: Server, prod: Database) -> None:
+    trigger = (
+        "CREATE FUNCTION spill() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN UPDATE ledger SET amount = 0 WHERE id = 1; RETURN NEW; END$$;"
+        "CREATE TRIGGER spill BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION spill();"
+    )
+    with prod.connect("migrator") as connection:
+        connection.execute(trigger)
+    prod.script("004_fill", "UPDATE users SET phone = 'x' WHERE phone IS NULL;", "UPDATE users SET phone = NULL WHERE phone = 'x';")
+    record = record_of(server, prod)
+    assert (record.passed, record.differing) == (False, ("public.ledger",))
+
+
+def test_named_tables_are_found_in_every_kind_of_statement(prod: Database) -> None:
+    prod.script(
+        "004_many", "INSERT INTO a SELECT * FROM b; DROP TABLE c; CREATE INDEX ON d (i); TRUNCATE e; ALTER TABLE f ADD COLUMN i int;", ""
+    )
+    assert named(load(prod.directory)) >= {f"public.{name}" for name in "abcdef"}
+
+
+def evidence(tmp_path: Path, record: RehearsalRecord, *, taken: datetime) -> Path:
+    directory = tmp_path / "evidence"
+    directory.mkdir(exist_ok=True)
+    (directory / "rehearsal.json").write_text(record.to_json())
+    stores = {"main": {"started": taken.isoformat()}}
+    (directory / "restore-point.json").write_text(
+        json.dumps({"document": "recovery-set", "id": "S", "finished": taken.isoformat(), "stores": stores})
+    )
+    return directory
+
+
+def admitted(prod: Database, directory: Path) -> Deployment:
+    found = admission.read(directory, "main", rehearsal_age=Duration(24, "h"), restore_point_age=Duration(30, "m"))
+    return Deployment(
+        database=prod.conninfo(), migrations=load(prod.directory), actor=ANA, limits=QUICK, applications=NOTHING_RUNS, admission=found
+    )
+
+
+def refusal(prod: Database, directory: Path) -> str:
+    with pytest.raises(PereneError) as refused:
+        admitted(prod, directory).apply()
+    assert refused.value.exit_code is ExitCode.CANNOT_TELL
+    assert prod.value("SELECT count(*) FROM perene.migrations") == 1, "nothing ran"
+    return str(refused.value)
+
+
+def test_prod_takes_exactly_what_was_rehearsed_and_the_audit_names_the_evidence(server: Server, prod: Database, tmp_path: Path) -> None:
+    directory = evidence(tmp_path, record_of(server, prod), taken=datetime.now(UTC))
+    admitted(prod, directory).apply(until=2)
+    admitted(prod, directory).apply()
+    assert "restore point S of" in str(prod.value("SELECT evidence FROM perene.migration_audit WHERE version = 3"))
+
+
+def test_prod_refuses_without_any_evidence_and_lists_all_that_is_missing(prod: Database, tmp_path: Path) -> None:
+    text = refusal(prod, tmp_path)
+    assert "rehearsal.json: is missing" in text
+    assert "restore-point.json: is missing" in text
+
+
+def test_prod_refuses_other_scripts_than_the_rehearsed_ones(server: Server, prod: Database, tmp_path: Path) -> None:
+    directory = evidence(tmp_path, record_of(server, prod), taken=datetime.now(UTC))
+    prod.script("004_more", "ALTER TABLE users ADD COLUMN more text;", "ALTER TABLE users DROP COLUMN more;", revert="loses-data: x")
+    assert "the rehearsal is of other scripts" in refusal(prod, directory)
+
+
+def test_prod_refuses_old_evidence_of_another_store_or_a_failed_rehearsal(server: Server, prod: Database, tmp_path: Path) -> None:
+    record, now = record_of(server, prod), datetime.now(UTC)
+    old = record.model_copy(update={"finished_at": (now - timedelta(hours=25)).isoformat(), "store": "other", "passed": False})
+    text = refusal(prod, evidence(tmp_path, old, taken=now - timedelta(minutes=45)))
+    assert "the rehearsal is 25.0 h old" in text
+    assert "the rehearsal is of store other" in text
+    assert "the rehearsal did not pass" in text
+    assert "the restore point S is 0.8 h old, 30m is the limit" in text
+
+
+def test_a_cloud_sql_backup_counts_when_it_succeeded(tmp_path: Path) -> None:
+    path = tmp_path / "restore-point.json"
+    run = {
+        "kind": "sql#backupRun",
+        "status": "SUCCESSFUL",
+        "endTime": "2026-11-24T05:00:00.123Z",
+        "id": "17",
+        "instance": "lux-prod-main-g1",
+    }
+    path.write_text(json.dumps(run))
+    assert admission.read_restore_point(path, "main").name == "lux-prod-main-g1/17"
+    path.write_text(json.dumps({**run, "status": "FAILED"}))
+    with pytest.raises(PereneError, match="the backup is FAILED"):
+        admission.read_restore_point(path, "main")
+
+
+def perene(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    import sys
+
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        [sys.executable, "-m", "perene", "migrate", *map(str, words)],
+        capture_output=True, text=True, check=False, cwd=cwd, env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def test_the_commands_plan_rehearse_apply_status_and_revert(server: Server, prod: Database, tmp_path: Path) -> None:
+    common = ("-C", prod.directory)
+    database = ("--database", prod.conninfo())
+    plan = perene("plan", *common, *database, cwd=tmp_path)
+    assert plan.returncode == 0, plan.stderr
+    assert "1 applied, 2 pending: SAFE" in plan.stdout
+    document = json.loads(perene("plan", *common, *database, "--json", cwd=tmp_path).stdout)
+    assert [one["version"] for one in document["pending"]] == [2, 3]
+
+    (tmp_path / "evidence").mkdir()
+    copy = copy_of(server, prod)
+    words = ("rehearse", "main", "--copy", copy.database, "--recovery-set", "S", "--record", "evidence/rehearsal.json")
+    rehearsed = perene(*words, *common, cwd=tmp_path)
+    assert rehearsed.returncode == 0, rehearsed.stderr
+    refused = perene("apply", *common, *database, "--approved", "main", cwd=tmp_path)
+    assert refused.returncode == 3
+    assert "restore-point.json: is missing" in refused.stderr
+    assert perene("apply", *common, *database, cwd=tmp_path).returncode == 0
+
+    assert perene("export", "dev", "--database", prod.conninfo("readonly"), "--to", "dev.json", cwd=tmp_path).returncode != 0, (
+        "not its right"
+    )
+    assert perene("export", "dev", *database, "--to", "dev.json", cwd=tmp_path).returncode == 0
+    status = perene("status", *common, "-e", "dev=dev.json", "-e", f"staging={copy.database}", cwd=tmp_path)
+    assert status.returncode == 0, status.stderr
+    assert "equal" in status.stdout
+    (prod.directory / "003_index.up.sql").write_text("-- description: other\nSELECT 2;")
+    diverged = perene("status", *common, "-e", "dev=dev.json", cwd=tmp_path)
+    assert (diverged.returncode, "dev has 003_index with another text" in diverged.stderr) == (3, True)
+
+
+def test_a_password_on_the_command_line_is_refused(prod: Database, tmp_path: Path) -> None:
+    result = perene("plan", "-C", prod.directory, "--database", prod.conninfo() + " password=x", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "holds a password" in result.stderr
