@@ -88,11 +88,18 @@ class Kubectl:
         """The objects of some kinds in a namespace (None: in all), by label selector."""
         where = _in(namespace) or ("--all-namespaces",)
         chosen = ("--selector", selector) if selector else ()
-        return _items(self.run("get", ",".join(kinds), *where, *chosen, "-o", "json", seconds=30))
+        return items(self.run("get", ",".join(kinds), *where, *chosen, "-o", "json", seconds=30))
 
     def live(self, manifests: Iterable[Manifest]) -> list[Manifest]:
         """What exists of the given objects."""
-        return _items(self.run("get", "--ignore-not-found", "-o", "json", "-f", "-", stdin=as_list(manifests), seconds=30))
+        return items(self.run("get", "--ignore-not-found", "-o", "json", "-f", "-", stdin=as_list(manifests), seconds=30))
+
+    def find_live_with_owners(self, manifests: Iterable[Manifest]) -> list[Manifest]:
+        """What exists of the given objects, with the owners of their fields."""
+        answer = self.run(
+            "get", "--ignore-not-found", "--show-managed-fields", "-o", "json", "-f", "-", stdin=as_list(manifests), seconds=30
+        )
+        return items(answer)
 
     def create(self, manifest: Manifest) -> bool:
         """Create an object and never change an existing one: True when it is new. The value goes over stdin."""
@@ -124,9 +131,10 @@ def _in(namespace: str | None) -> tuple[str, ...]:
     return ("--namespace", namespace) if namespace else ()
 
 
-def _items(text: str) -> list[Manifest]:
+def items(text: str) -> list[Manifest]:
+    """The objects in kubectl's JSON output: a List, one object, or nothing."""
     if not text.strip():
         return []
     document = json.loads(text)
-    items: list[Manifest] = document["items"] if document["kind"].endswith("List") else [document]
-    return items
+    found: list[Manifest] = document["items"] if document["kind"].endswith("List") else [document]
+    return found
