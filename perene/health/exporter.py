@@ -43,6 +43,7 @@ def of_evidence(tier: TierDocument, evidence: Evidence) -> Iterator[Sample]:
             yield sample("perene_newest_set_timestamp_seconds", newest.finished, stack=stack, store=store)
             yield sample("perene_newest_set_bytes", newest.bytes, stack=stack, store=store)
             yield sample("perene_newest_set_duration_seconds", newest.seconds, stack=stack, store=store)
+            yield sample("perene_newest_set_info", 1, stack=stack, store=store, set=newest.id, key=newest.key)
         if proven:
             yield sample("perene_newest_proven_set_timestamp_seconds", proven.finished, stack=stack, store=store)
         automated = (evidence.automated or {}).get(store)
@@ -60,6 +61,29 @@ def of_evidence(tier: TierDocument, evidence: Evidence) -> Iterator[Sample]:
         yield sample("perene_sealed_copy_timestamp_seconds", evidence.sealed, stack=stack)
     if evidence.lock_as_declared is not None:
         yield sample("perene_retention_lock_as_declared", evidence.lock_as_declared, stack=stack)
+
+
+def guards_of(api: Api, tier: TierDocument) -> Iterator[Sample]:
+    """Guards of a guarded tier that are off (1) or on (0): by declaration, on the volume, on the StatefulSet."""
+    if not tier.guarded:
+        return
+    policies = {
+        (volume["spec"].get("claimRef") or {}).get("name"): volume["spec"].get("persistentVolumeReclaimPolicy")
+        for volume in items(api, "/api/v1/persistentvolumes")
+        if (volume["spec"].get("claimRef") or {}).get("namespace") == tier.namespace
+    }
+    retention = {
+        one["metadata"]["name"]: one["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+        for one in items(api, f"/apis/apps/v1/namespaces/{tier.namespace}/statefulsets")
+    }
+    for name, store in tier.stores.items():
+        opened = {"delete": not store.guarded}
+        if store.volume:
+            opened["reclaim-policy"] = policies.get(store.volume.claim) == "Delete"
+        if store.workload:
+            opened["claim-retention"] = "Delete" in retention.get(store.workload, {}).values()
+        for guard, is_open in opened.items():
+            yield sample("perene_guard_open", is_open, stack=tier.stack, resource=name, guard=guard)
 
 
 @dataclass(eq=False)
@@ -95,7 +119,7 @@ class Exporter(Collector):
             "logs": lambda: self._log_lines(tier),
             "certificates": lambda: self._certificates(tier),
             "volumes": self._kubelets,
-            "guards": lambda: self._guards(tier),
+            "guards": lambda: guards_of(self.api, tier),
         }
         if self.with_states:
             parts["states"] = self._states
@@ -155,28 +179,6 @@ class Exporter(Collector):
         for name, store in tier.stores.items():
             since = created.get(store.volume.claim, born) if store.volume else born
             yield sample("perene_watched_since_timestamp_seconds", since, stack=tier.stack, store=name)
-
-    def _guards(self, tier: TierDocument) -> Iterator[Sample]:
-        """Guards that are off: by declaration, on the volume, or on the StatefulSet. Only of a guarded tier."""
-        if not tier.guarded:
-            return
-        policies = {
-            (volume["spec"].get("claimRef") or {}).get("name"): volume["spec"].get("persistentVolumeReclaimPolicy")
-            for volume in items(self.api, "/api/v1/persistentvolumes")
-            if (volume["spec"].get("claimRef") or {}).get("namespace") == self.namespace
-        }
-        retention = {
-            one["metadata"]["name"]: one["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
-            for one in items(self.api, self._path("apps/v1", "statefulsets"))
-        }
-        for name, store in tier.stores.items():
-            opened = {"delete": not store.guarded}
-            if store.volume:
-                opened["reclaim-policy"] = policies.get(store.volume.claim) == "Delete"
-            if store.workload:
-                opened["claim-retention"] = "Delete" in retention.get(store.workload, {}).values()
-            for guard, is_open in opened.items():
-                yield sample("perene_guard_open", is_open, stack=tier.stack, resource=name, guard=guard)
 
     def _log_lines(self, tier: TierDocument) -> Iterator[Sample]:
         for name, store in tier.stores.items():

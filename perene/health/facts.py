@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class SetFact:
-    """One finished recovery set. seconds: how long it took; stores: which it holds."""
+    """One finished recovery set. seconds: how long it took; stores: which it holds; key: the key's fingerprint."""
 
     id: str
     finished: float
     bytes: int
     seconds: float
     stores: tuple[str, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

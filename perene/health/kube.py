@@ -1,13 +1,16 @@
 """Reading a Kubernetes API: from inside a pod by its service account, from outside by kubectl. Nothing is ever written."""
 
+import base64
 import json
 import ssl
-import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from perene.contract.tier import SecretRef
+from perene.engine.kubectl import Kubectl
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 
@@ -36,34 +39,41 @@ def document(api: Api, path: str) -> dict[str, Any]:
     return found
 
 
-class Kubectl:
-    """The cluster of a kubectl context (empty: the current one). timeout in seconds per question."""
+def secret(api: Api, ref: SecretRef) -> bytes:
+    """A value of a Kubernetes Secret. PereneError (exit 3) when it cannot be had; never a value in the message."""
+    data = document(api, f"/api/v1/namespaces/{ref.scope}/secrets/{ref.name}").get("data", {})
+    if ref.vault != "kubernetes" or ref.key not in data:
+        raise PereneError(
+            "it is not there", where=f"secret {ref.name} key {ref.key}", fix="perene secrets check", exit_code=ExitCode.CANNOT_TELL
+        )
+    return base64.b64decode(data[ref.key])
 
-    def __init__(self, context: str = "", timeout: float = 3) -> None:
-        self.words = ["kubectl", f"--request-timeout={timeout:g}s", *([f"--context={context}"] if context else [])]
-        self.timeout = timeout
+
+class ByKubectl:
+    """The cluster of an operator's kubectl. seconds: how long one question may take."""
+
+    def __init__(self, client: Kubectl, seconds: int = 3) -> None:
+        self.client, self.seconds = client, seconds
 
     def text(self, path: str) -> str:
         """The answer to `kubectl get --raw`."""
-        try:
-            done = subprocess.run(
-                [*self.words, "get", "--raw", path], capture_output=True, text=True, timeout=self.timeout + 1, check=False
-            )
-        except FileNotFoundError:
-            raise PereneError(
-                "kubectl is not installed", fix="install kubectl, or perene local up", exit_code=ExitCode.CANNOT_TELL
-            ) from None
-        except subprocess.TimeoutExpired:
-            raise PereneError("the cluster does not answer", where=path, exit_code=ExitCode.CANNOT_TELL) from None
-        if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        answer = self.client.ask("get", "--raw", path, seconds=self.seconds)
+        if answer.code:
+            last = answer.stderr.splitlines()[-1:] or ["no reason given"]
             raise PereneError(last[0], where=path, exit_code=ExitCode.CANNOT_TELL)
-        return done.stdout
+        return answer.stdout
 
     def stats(self, node: str, address: str) -> dict[str, Any]:
         """The kubelet's summary, through the API server (an operator may do that)."""
         del address
         return document(self, f"/api/v1/nodes/{node}/proxy/stats/summary")
+
+    def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
+        """What a read-only command says in a container."""
+        answer = self.client.ask("exec", "-n", namespace, pod, "-c", container, "--", *command, seconds=self.seconds)
+        if answer.code:
+            raise PereneError(answer.stderr or "it failed", where=f"exec {pod}", exit_code=ExitCode.CANNOT_TELL)
+        return answer.stdout
 
 
 class InCluster:

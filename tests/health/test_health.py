@@ -1,0 +1,213 @@
+"""One verdict, worst first, in time; each fault is named with the command to type."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from perene.errors import PereneError
+from perene.exit_codes import ExitCode
+from perene.health import checks, growth, lost
+from perene.health.exporter import of_evidence
+from perene.health.facts import DrillFact, Evidence, SetFact
+from perene.health.figures import of_samples, scraped
+from perene.health.signals import prometheus_groups, rules_for, targets_of
+from perene.health.states import moment
+from perene.health.verdict import Finding, State, exit_code, run
+from tests.health.cluster import NAMESPACE, FakeApi, objects, summary, tier
+
+NOW = moment("2026-11-24T12:00:00Z")
+CORE = f"/api/v1/namespaces/{NAMESPACE}"
+NEWEST = SetFact(id="new", finished=NOW - 3600, bytes=2**20, seconds=12, stores=("main",))
+DRILL = DrillFact(set="new", source="set", finished=NOW - 1800, passed=True, rto=60, rto_goal=3600, rpo=1, rpo_goal=2, bytes=1)
+GOOD = Evidence(sets=(NEWEST,), drills=(DRILL,))
+
+
+def alerts() -> str:
+    return json.dumps(prometheus_groups(rules_for(targets_of(tier().model_dump(mode="json"))), "direito-lux-dev"))
+
+
+def looked(answers: dict[str, Any] | None = None, evidence: Evidence = GOOD, stats: dict[str, Any] | None = None) -> checks.Tier:
+    api = FakeApi(answers or good(), stats)
+    return checks.Tier(
+        document=tier(),
+        api=api,
+        resolve=lambda _: b"",
+        figures=lambda: of_samples(of_evidence(tier(), evidence)),
+        clock=lambda: NOW,
+    )
+
+
+def good() -> dict[str, Any]:
+    answers = objects()
+    answers[f"{CORE}/configmaps"] = {"items": [{"metadata": {"name": "alerts"}, "data": {"perene.rules.yml": alerts()}}]}
+    return answers
+
+
+def findings(subject: checks.Tier) -> list[Finding]:
+    table = {name: check for name, check in checks.checks(subject).items() if not name.endswith("answers")}
+    return run(table, 5)
+
+
+def test_a_good_tier_is_fine_throughout() -> None:
+    found = findings(looked())
+    assert [one for one in found if one.state is not State.FINE] == []
+    assert {"pod", "volume", "space", "jobs", "newest set", "proven set", "guards", "alerts", "retention"} <= {one.check for one in found}
+    assert exit_code(found) is ExitCode.DONE
+
+
+def broken(change: Callable[[dict[str, Any]], Any]) -> checks.Tier:
+    answers = good()
+    change(answers)
+    return looked(answers)
+
+
+# (what is broken, the finding's check, a part of what is said)
+FAULTS: list[tuple[Callable[[dict[str, Any]], Any], str, str]] = [
+    (lambda a: a[f"{CORE}/pods"]["items"].clear(), "pod", "it has no pod"),
+    (lambda a: a[f"{CORE}/pods"]["items"][0]["status"]["conditions"][0].update(status="False"), "pod", "not ready"),
+    (lambda a: a[f"{CORE}/persistentvolumeclaims"]["items"].clear(), "volume", "is not there"),
+    (lambda a: a[f"{CORE}/persistentvolumeclaims"]["items"][0]["status"].update(phase="Lost"), "volume", "is Lost"),
+    (lambda a: a[f"{CORE}/pods"]["items"][0]["spec"].update(volumes=[]), "volume", "no pod mounts"),
+    (
+        lambda a: a[f"{CORE}/pods"]["items"][0]["spec"]["containers"][0]["volumeMounts"][0].update(mountPath="/elsewhere"),
+        "volume",
+        "new data goes elsewhere",
+    ),
+    (lambda a: a[f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"]["items"][0]["spec"].update(suspend=True), "jobs", "suspended"),
+    (
+        lambda a: a[f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"]["items"][0]["status"].update(
+            lastScheduleTime="2026-11-24T05:00:00Z"
+        ),
+        "jobs",
+        "failed",
+    ),
+    (lambda a: a[f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"]["items"].clear(), "jobs", "nothing is backed up"),
+    (lambda a: a["/api/v1/persistentvolumes"]["items"][0]["spec"].update(persistentVolumeReclaimPolicy="Delete"), "guards", "is open"),
+    (lambda a: a[f"{CORE}/configmaps"]["items"].clear(), "alerts", "0 of"),
+]
+
+
+@pytest.mark.parametrize(("change", "check", "said"), FAULTS, ids=[said for _, _, said in FAULTS])
+def test_a_fault_is_named_first_with_the_next_command(change: Callable[[dict[str, Any]], Any], check: str, said: str) -> None:
+    found = findings(broken(change))
+    first = found[0]
+    assert first.state is not State.FINE
+    named = [one for one in found if one.check == check and said in one.what]
+    assert named, [one.what for one in found]
+    assert named[0].next, "the person at three in the morning gets a command to type"
+    assert [one.state for one in found] == sorted((one.state for one in found), reverse=True), "worst first"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "check", "said"),
+    [
+        (Evidence(problem="gone"), "repository", "cannot be read"),
+        (Evidence(), "newest set", "no recovery set yet"),
+        (Evidence(sets=(SetFact(id="o", finished=NOW - 40 * 3600, bytes=1, seconds=1, stores=("main",)),)), "newest set", "40.0 h old"),
+        (Evidence(sets=(NEWEST,)), "proven set", "no set was ever restored"),
+        (Evidence(sets=(NEWEST,), drills=(DrillFact(**{**vars(DRILL), "passed": False}),)), "drill", "the last restore drill failed"),
+    ],
+)
+def test_what_is_wrong_with_the_backups_is_named(evidence: Evidence, check: str, said: str) -> None:
+    found = [one for one in findings(looked(evidence=evidence)) if one.check == check and said in one.what]
+    assert found
+    assert found[0].state is State.BAD
+    assert found[0].next.startswith("perene ")
+
+
+def test_a_full_volume_is_bad_and_an_unmeasured_one_is_unknown() -> None:
+    full = [one for one in findings(looked(stats=summary(available=2**28))) if one.check == "space"]
+    assert full[0].state is State.BAD
+    unmeasured = [one for one in findings(looked(stats={"pods": []})) if one.check == "space"]
+    assert unmeasured[0].state is State.UNKNOWN
+
+
+def test_days_until_full_come_from_what_was_seen_before(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    history = tmp_path / "volumes.json"
+    assert growth.days_until_full(history, {"c": (100.0, 1000.0)}, 0) == {}
+    assert growth.days_until_full(history, {"c": (200.0, 1000.0)}, 86400) == {"c": 8.0}, "100 a day, 800 left"
+    assert growth.days_until_full(history, {"c": (50.0, 1000.0)}, 2 * 86400) == {"c": float("inf")}
+    history.write_text("{")
+    assert growth.days_until_full(history, {"c": (1.0, 2.0)}, 1) == {}, "a broken history is begun anew"
+
+
+def test_a_check_that_hangs_is_unknown_and_delays_nothing() -> None:
+    def hang() -> list[Finding]:
+        time.sleep(30)
+        return []
+
+    began = time.monotonic()
+    found = run({"slow": hang, "quick": lambda: [Finding(state=State.FINE, check="quick", what="ok")]}, 0.3)
+    assert time.monotonic() - began < 1
+    assert [(one.check, one.state) for one in found] == [("slow", State.UNKNOWN), ("quick", State.FINE)]
+    assert exit_code(found) is ExitCode.CANNOT_TELL, "lack of knowledge is never fine"
+
+
+def test_a_check_that_breaks_hides_no_other() -> None:
+    def crash() -> list[Finding]:
+        raise KeyError("x")
+
+    def refuse() -> list[Finding]:
+        raise PereneError("no", fix="do this")
+
+    found = run({"a": crash, "b": refuse, "c": lambda: [Finding(state=State.BAD, check="c", what="bad")]}, 5)
+    assert [one.state for one in found] == [State.BAD, State.UNKNOWN, State.UNKNOWN]
+    assert "do this" in {one.next for one in found}
+    assert exit_code(found) is ExitCode.FAILED
+
+
+def test_the_figures_come_through_the_api_servers_proxy() -> None:
+    answers = good()
+    answers[f"{CORE}/services/perene-exporter:9464/proxy/metrics"] = (
+        'perene_sets{stack="s"} 7.0\n# TYPE x_total counter\nx_total{a="b"} 2\n'
+    )
+    figures = scraped(FakeApi(answers), NAMESPACE)
+    assert figures.one("perene_sets", stack="s") == 7
+    assert figures.one("perene_sets", stack="other") is None
+
+
+def diagnosed(subject: checks.Tier, owner: str = "10001 10001") -> list[Finding]:
+    def inside(pod: str, container: str, command: list[str]) -> str:
+        assert (pod, container) == ("main-g1-0", "postgres")
+        return f"drwx------ 19 {owner} 4096 Nov 24 10:00 /var/lib/perene\n" if command[0] == "ls" else ""
+
+    return run(lost.diagnosis(subject, inside), 5)
+
+
+def test_lost_says_that_all_is_in_place() -> None:
+    assert {one.state for one in diagnosed(looked())} == {State.FINE}
+
+
+def test_lost_finds_the_data_behind_a_claim_that_is_gone() -> None:
+    found = diagnosed(broken(lambda a: a[f"{CORE}/persistentvolumeclaims"]["items"].clear()))
+    said = next(one for one in found if one.check == "volume")
+    assert "is still there" in said.what
+    assert "claimRef" in said.next, "clear the reference, delete nothing"
+
+
+def test_lost_offers_a_restore_when_nothing_is_left() -> None:
+    def remove(answers: dict[str, Any]) -> None:
+        answers[f"{CORE}/persistentvolumeclaims"]["items"].clear()
+        answers["/api/v1/persistentvolumes"]["items"].clear()
+
+    said = next(one for one in diagnosed(broken(remove)) if one.check == "volume")
+    assert "no volume of it is left" in said.what
+    assert said.next.startswith("perene restore latest")
+
+
+def test_lost_names_a_wrong_owner() -> None:
+    said = next(one for one in diagnosed(looked(), owner="999 999") if one.check == "rights")
+    assert said.state is State.BAD
+    assert "belongs to 999:999" in said.what
+
+
+def test_lost_quotes_the_worst_line_of_the_log() -> None:
+    def damage(answers: dict[str, Any]) -> None:
+        answers[f"{CORE}/pods/main-g1-0/log"] = 'FATAL:  password authentication failed\nERROR:  invalid page in block 3 of relation "x"\n'
+
+    said = next(one for one in diagnosed(broken(damage)) if one.check == "log")
+    assert said.state is State.BAD
+    assert "invalid page in block 3" in said.what
