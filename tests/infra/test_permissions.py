@@ -5,7 +5,7 @@ from collections import defaultdict
 import pytest
 
 from infra.permissions import SEALED, SECRETS, WORKING, Identity
-from tests.inventory.stacks import program
+from tests.house.stacks import program
 
 # Predefined roles: what of an object's life they allow. Source: cloud.google.com/storage/docs/access-control/iam-roles
 ROLES = {
