@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_kubernetes.batch.v1 import Job, JobSpecArgs
-from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgs, EnvVarArgs, PodSpecArgs, PodTemplateSpecArgs, VolumeArgs, VolumeMountArgs
+from pulumi_kubernetes.core.v1 import (
+    ConfigMap,
+    ConfigMapVolumeSourceArgs,
+    ContainerArgs,
+    EnvVarArgs,
+    KeyToPathArgs,
+    PodSpecArgs,
+    PodTemplateSpecArgs,
+    VolumeArgs,
+    VolumeMountArgs,
+)
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import guards, naming
@@ -29,7 +39,8 @@ SCRIPTS, EVIDENCE = "/etc/perene/migrations", "/etc/perene/evidence"
 class MigrationsArgs:
     """scripts: file name -> SQL, of the store's migrations directory.
 
-    approved: refuse to run without `rehearsal.json`, `restore-point.json` and `approval.json` in evidence (file name -> document).
+    approved: refuse to run without `rehearsal.json`, `restore-point.json` and `approval.json` in evidence (file name -> document);
+    keys: who may approve: name -> public key, PEM.
     commit: of the scripts, for the audit; application: sessions named APPLICATION/VERSION count as running versions.
     host: the server's name in its certificate, or 127.0.0.1 with a proxy in the pod; workload: whose Secrets hold the password and the
     authority (empty with a proxy, which logs in as service_account); proxy: (image, connection name) of the Cloud SQL proxy.
@@ -51,13 +62,14 @@ class MigrationsArgs:
     proxy: tuple[str, str] | None = None
     service_account: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
     lock_timeout: Duration = field(default=Duration(2, "s"))
     statement_timeout: Duration = field(default=Duration(10, "m"))
     blocked_limit: Duration = field(default=Duration(5, "s"))
     deadline: Duration = field(default=Duration(1, "h"))
 
     def __post_init__(self) -> None:
-        size = sum(len(name) + len(text.encode()) for files in (self.scripts, self.evidence) for name, text in files.items())
+        size = sum(len(name) + len(text.encode()) for files in (self.scripts, self.evidence, self.keys) for name, text in files.items())
         if size > CONFIG_MAP_BYTES:
             raise ValueError(
                 f"migrations of {self.store}: {size} bytes of scripts do not fit into a ConfigMap ({CONFIG_MAP_BYTES}). "
@@ -74,7 +86,10 @@ class Migrations(pulumi.ComponentResource):
         super().__init__("perene:k8s:Migrations", name, None, opts)
         self.args = args
         command, environment = self._command(), self._environment()
-        files = {**args.scripts, **args.evidence}
+        # A ConfigMap's keys may hold no @, as the names of signers do.
+        self.shown = {f"evidence-{naming.digest(file)}": (file, text) for file, text in args.evidence.items()}
+        self.shown |= {f"key-{naming.digest(signer)}": (f"keys/{signer}.pub", text) for signer, text in args.keys.items()}
+        files = {**args.scripts, **{key: text for key, (_, text) in self.shown.items()}}
         told = (f"{key}={value}" for key, value in {**files, **environment}.items())
         self.job = naming.short(f"{name}-{args.database.replace('_', '-')}-migrate", 54)
         self.job += f"-{naming.digest(args.image, args.proxy[0] if args.proxy else '', *command, *told)}"
@@ -109,7 +124,7 @@ class Migrations(pulumi.ComponentResource):
         # Every environment logs in as the role that the tier declares; with IAM its name is the identity's.
         words += ["--role", args.user, "--lock-timeout", str(args.lock_timeout), "--statement-timeout", str(args.statement_timeout)]
         words += ["--blocked-limit", str(args.blocked_limit)]
-        return [*words, "--approved", args.store, "--evidence", EVIDENCE] if args.approved else words
+        return [*words, "--approved", args.store, "--evidence", EVIDENCE, "--keys", f"{EVIDENCE}/keys"] if args.approved else words
 
     def _environment(self) -> dict[str, str]:
         args = self.args
@@ -129,10 +144,12 @@ class Migrations(pulumi.ComponentResource):
 
     def _pod(self, labels: Mapping[str, str], command: list[str], environment: Mapping[str, str]) -> PodTemplateSpecArgs:
         args = self.args
-        volumes: list[VolumeArgs] = [pods.config("scripts", self.job), pods.memory("tmp", "64Mi")]
+        volumes: list[VolumeArgs] = [_scripts(self.job, args.scripts), pods.memory("tmp", "64Mi")]
         mounts: list[VolumeMountArgs] = [pods.mount("scripts", SCRIPTS), pods.mount("tmp", "/tmp", writable=True)]  # noqa: S108 - in memory
-        if args.evidence:
-            mounts.append(pods.mount("scripts", EVIDENCE))
+        if self.shown:
+            items = [KeyToPathArgs(key=key, path=file) for key, (file, _) in self.shown.items()]
+            volumes.append(VolumeArgs(name="evidence", config_map=ConfigMapVolumeSourceArgs(name=self.job, items=items)))
+            mounts.append(pods.mount("evidence", EVIDENCE))
         if not args.proxy:
             volumes += [
                 pods.secret("tls", naming.tls_secret(args.workload), "ca.crt"),
@@ -164,3 +181,8 @@ class Migrations(pulumi.ComponentResource):
                 volumes=volumes,
             ),
         )
+
+
+def _scripts(config: str, scripts: Mapping[str, str]) -> VolumeArgs:
+    items = [KeyToPathArgs(key=file, path=file) for file in scripts]
+    return VolumeArgs(name="scripts", config_map=ConfigMapVolumeSourceArgs(name=config, items=items))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perene.contract.base import Document
-from perene.contract.migration import LedgerExport, MigrationPlan, MigrationStatus
+from perene.contract.migration import IMPACTS, LedgerExport, MigrationPlan, MigrationStatus, RehearsalRecord
 from perene.contract.values import Duration
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
@@ -35,6 +35,7 @@ Application = Annotated[str, typer.Option(help="sessions named APPLICATION/VERSI
 Running = Annotated[list[str] | None, typer.Option("--running", help="a version of the application that runs (may be repeated)")]
 NothingRuns = Annotated[bool, typer.Option("--nothing-runs", help="no version of the application runs")]
 AcceptLoss = Annotated[str, typer.Option(help="the reason why LOSES-DATA is meant")]
+Keys = Annotated[Path, typer.Option(help="directory of public keys, NAME.pub")]
 Json = Annotated[bool, typer.Option("--json", help="the document instead of a table")]
 MIGRATIONS = Path("migrations")
 
@@ -123,6 +124,7 @@ def apply_command(
     accept_loss: AcceptLoss = "",
     approved: Annotated[str, typer.Option(help="the store's name: refuse without rehearsal, restore point and approval")] = "",
     evidence: Annotated[Path, typer.Option(help="directory of rehearsal.json, restore-point.json and approval.json")] = Path("evidence"),
+    keys: Keys = Path("keys"),
     rehearsal_age: Annotated[str, typer.Option(help="oldest rehearsal that counts")] = "24h",
     restore_point_age: Annotated[str, typer.Option(help="oldest restore point that counts")] = "30m",
     until: Annotated[int | None, typer.Option(help="the last version to run")] = None,
@@ -137,7 +139,7 @@ def apply_command(
         migrations=load(directory),
         actor=ledger.Actor.here(directory),
         role=role,
-        admission=admission.read(evidence, approved, **ages) if approved else None,
+        admission=admission.read(evidence, approved, keys=keys, **ages) if approved else None,
         limits=_limits(lock_timeout, statement_timeout, blocked_limit),
         applications=Applications(name=application, named=tuple(runs or ()), none_runs=nothing_runs),
         tell=_tell,
@@ -220,6 +222,34 @@ def rehearse_command(
         raise PereneError(
             f"changed, although no script names them: {', '.join(document.differing)}", where=str(record), exit_code=ExitCode.NOT_PROVEN
         )
+
+
+@app.command()
+def approve(
+    store: Annotated[str, typer.Argument(help="the store, like main")],
+    *,
+    impact: Annotated[str, typer.Option(help="what you approve, as the plan and the rehearsal say it: SAFE, LOCKS, REWRITES, LOSES-DATA")],
+    approver: Annotated[str, typer.Option(help="your name, as your public key's in keys/")],
+    key: Annotated[Path, typer.Option(help="your Ed25519 private key, PEM")],
+    directory: Directory = MIGRATIONS,
+    evidence: Annotated[Path, typer.Option(help="directory with rehearsal.json; approval.json goes there")] = Path("evidence"),
+    valid: Annotated[str, typer.Option(help="how long the approval holds")] = "24h",
+) -> None:
+    """Another person's yes to exactly one rehearsal. Whoever wrote one of the scripts cannot give it."""
+    record = RehearsalRecord.read(evidence / admission.REHEARSAL)
+    if record.store != store or impact not in IMPACTS:
+        raise PereneError(f"rehearsed is store {record.store}: {record.impact}", where=str(evidence), exit_code=ExitCode.USAGE)
+    rehearsed = [one for one in load(directory) if one.version in {done.version for done in record.migrations}]
+    signed = admission.approve(
+        record,
+        impact=impact,
+        authors=admission.authors_of(directory, rehearsed),
+        approver=approver,
+        private_key=key.read_bytes(),
+        valid=_duration("--valid", valid),
+    )
+    (evidence / admission.APPROVAL).write_text(signed.to_json(), encoding="utf-8")
+    out.print(f"approved by {approver}: {len(rehearsed)} migrations of {store}, {impact}, for {valid}", markup=False)
 
 
 @app.command("status")

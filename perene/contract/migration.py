@@ -84,7 +84,8 @@ class Rehearsed(Value):
 class RehearsalRecord(Document):
     """Proof that exactly these scripts ran forwards, back and forwards on a restored copy.
 
-    scripts: as in the plan; recovery_set: the set that was restored; untouched: tables compared; differing: tables that no script
+    scripts: as in the plan; recovery_set: the set that was restored; impact: the plan's, on the copy;
+    untouched: tables compared; differing: tables that no script
     touches and that changed all the same.
     """
 
@@ -100,10 +101,30 @@ class RehearsalRecord(Document):
     restore_seconds: float
     migration_seconds: float
     total_seconds: float
+    impact: Impact
     migrations: tuple[Rehearsed, ...]
     untouched: int
     differing: tuple[str, ...]
     passed: bool
+
+
+class MigrationApproval(Document):
+    """Another person's yes to one rehearsed set of scripts, signed (perene.safety.signing).
+
+    rehearsal: sha256 of the rehearsal record's canonical JSON, so that everything in it is what was approved; authors: who wrote the
+    scripts; impact: the worst that was approved; times: RFC 3339.
+    """
+
+    KIND: ClassVar[str] = "migration-approval"
+    document: Literal["migration-approval"] = "migration-approval"
+    version: Literal[1] = 1
+    store: str
+    rehearsal: str
+    impact: Impact
+    authors: tuple[str, ...]
+    approver: str
+    at: str
+    expires: str
 
 
 class AppliedMigration(Value):

@@ -1,16 +1,19 @@
 """What must be true before scripts run in prod: rehearsed exactly so, restorable to just now, approved by another person."""
 
 import json
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from perene.contract.migration import RehearsalRecord
+from perene.contract.approval import Signed
+from perene.contract.migration import IMPACTS, Impact, MigrationApproval, RehearsalRecord
 from perene.contract.values import Duration
 from perene.errors import PereneError, Problem
 from perene.exit_codes import ExitCode
 from perene.migrate.scripts import Migration
+from perene.safety import signing
 
 REHEARSAL, RESTORE_POINT, APPROVAL = "rehearsal.json", "restore-point.json", "approval.json"
 
@@ -31,13 +34,14 @@ class Admission:
     store: str
     rehearsal: RehearsalRecord | None
     restore_point: RestorePoint | None
+    approval: MigrationApproval | None
     now: datetime
     rehearsal_age: Duration
     restore_point_age: Duration
 
-    def problems(self, todo: Sequence[Migration]) -> list[Problem]:
-        """Why these scripts may not run; none when they may."""
-        return [*self._rehearsal(todo), *self._restore_point()]
+    def problems(self, todo: Sequence[Migration], impact: Impact) -> list[Problem]:
+        """Why these scripts, judged as `impact` on the live database, may not run; none when they may."""
+        return [*self._rehearsal(todo), *self._restore_point(), *self._approval(impact)]
 
     @property
     def evidence(self) -> str:
@@ -48,7 +52,8 @@ class Admission:
             if self.restore_point
             else ""
         )
-        return "; ".join(filter(None, (rehearsed, point)))
+        approved = f"approved by {self.approval.approver} for {self.approval.impact}" if self.approval else ""
+        return "; ".join(filter(None, (rehearsed, point, approved)))
 
     def _rehearsal(self, todo: Sequence[Migration]) -> list[Problem]:
         record, again = self.rehearsal, f"perene migrate rehearse {self.store}"
@@ -83,6 +88,23 @@ class Admission:
             Problem(what=what, where=RESTORE_POINT, why="what was written since would be lost by going back", fix=again) for what in wrong
         ]
 
+    def _approval(self, impact: Impact) -> list[Problem]:
+        approval, again = self.approval, f"another person runs perene migrate approve {self.store}"
+        if approval is None:
+            return [_missing(APPROVAL, "nobody else has looked at what these scripts do", again)]
+        wrong = []
+        if approval.store != self.store:
+            wrong.append(f"the approval is of store {approval.store}")
+        if self.rehearsal and approval.rehearsal != signing.digest(self.rehearsal):
+            wrong.append("the approval is of another rehearsal")
+        if IMPACTS.index(impact) > IMPACTS.index(approval.impact):
+            wrong.append(f"on this database the scripts are {impact}, approved is {approval.impact}")
+        if approval.approver in approval.authors:
+            wrong.append(f"{approval.approver} wrote the scripts and approved them")
+        if self.now > datetime.fromisoformat(approval.expires):
+            wrong.append(f"the approval expired at {approval.expires}")
+        return [Problem(what=what, where=APPROVAL, why="two people must agree on exactly this", fix=again) for what in wrong]
+
 
 def read_restore_point(path: Path, store: str) -> RestorePoint:
     """A recovery set's manifest, or a finished backup run as the Cloud SQL API gives it (`gcloud sql backups describe --format json`).
@@ -106,17 +128,79 @@ def read_restore_point(path: Path, store: str) -> RestorePoint:
     return RestorePoint(name=found["id"], store=store, at=datetime.fromisoformat(held["started"]))
 
 
-def read(directory: Path, store: str, *, rehearsal_age: Duration, restore_point_age: Duration) -> Admission:
-    """The evidence in a directory: rehearsal.json, restore-point.json, approval.json. What is missing becomes a problem later."""
-    rehearsal, point = directory / REHEARSAL, directory / RESTORE_POINT
+def approve(
+    record: RehearsalRecord, *, impact: Impact, authors: Sequence[str], approver: str, private_key: bytes, valid: Duration
+) -> Signed:
+    """Sign a yes to one rehearsal. impact: what the approver believes to approve.
+
+    PereneError (exit 3) when that is not what was rehearsed, the rehearsal did not pass, or the approver wrote the scripts.
+    """
+    if impact != record.impact:
+        raise PereneError(f"the rehearsed scripts are {record.impact}, not {impact}", fix="read the plan", exit_code=ExitCode.CANNOT_TELL)
+    if not record.passed or approver in authors:
+        what = f"{approver} wrote the scripts" if approver in authors else "the rehearsal did not pass"
+        raise PereneError(
+            what, why="two people must agree on something that was shown to work", fix="ask another person", exit_code=ExitCode.CANNOT_TELL
+        )
+    now = datetime.now(UTC)
+    approval = MigrationApproval(
+        store=record.store,
+        rehearsal=signing.digest(record),
+        impact=impact,
+        authors=tuple(authors),
+        approver=approver,
+        at=now.isoformat(timespec="seconds"),
+        expires=(now + valid.timedelta).isoformat(timespec="seconds"),
+    )
+    return signing.sign(approval, private_key, approver)
+
+
+def authors_of(directory: Path, migrations: Iterable[Migration]) -> tuple[str, ...]:
+    """The e-mail addresses of everybody who has a commit on these scripts. PereneError (exit 3) outside a git checkout."""
+    paths = [str(Path(script.path).resolve()) for migration in migrations for script in (migration.up, migration.down)]
+    command = ["git", "-C", str(directory), "log", "--format=%ae", "--", *paths]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise PereneError(
+            f"git does not say who wrote the scripts: {error}", where=str(directory), exit_code=ExitCode.CANNOT_TELL
+        ) from None
+    found = tuple(sorted(set(result.stdout.split())))
+    if not found:
+        raise PereneError(
+            "the scripts are not committed",
+            where=str(directory),
+            fix="commit them; what is approved is in git",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
+    return found
+
+
+def read(directory: Path, store: str, *, keys: Path, rehearsal_age: Duration, restore_point_age: Duration) -> Admission:
+    """The evidence in a directory: rehearsal.json, restore-point.json, approval.json. What is missing becomes a problem later.
+
+    keys: directory of public keys. PereneError (exit 3) when the approval's signature does not hold.
+    """
+    rehearsal, point, approval = directory / REHEARSAL, directory / RESTORE_POINT, directory / APPROVAL
     return Admission(
         store=store,
         rehearsal=RehearsalRecord.read(rehearsal) if rehearsal.exists() else None,
         restore_point=read_restore_point(point, store) if point.exists() else None,
+        approval=_approval(approval, keys) if approval.exists() else None,
         now=datetime.now(UTC),
         rehearsal_age=rehearsal_age,
         restore_point_age=restore_point_age,
     )
+
+
+def _approval(path: Path, keys: Path) -> MigrationApproval:
+    signed = Signed.read(path)
+    approval = signing.verified(signed, MigrationApproval, keys, str(path))
+    if signed.signature.signer != approval.approver:
+        raise PereneError(
+            f"{signed.signature.signer} signed in the name of {approval.approver}", where=str(path), exit_code=ExitCode.CANNOT_TELL
+        )
+    return approval
 
 
 def _missing(file: str, why: str, fix: str) -> Problem:

@@ -73,12 +73,15 @@ class Deployment:
                     none_runs=self.applications.none_runs,
                     until=until,
                 )
-                problems += self.admission.problems(todo) if self.admission else []
+                problems += self.admission.problems(todo, document.impact) if self.admission else []
                 findings = [finding for migration in document.pending for finding in migration.findings]
             else:
                 begun = state.unfinished(connection)
                 problems = state.disagreements(self.migrations, ledger.applied(connection), begun) + state.other_action(begun, "apply")
                 findings = []
+            if self.admission:
+                # Where approval is asked for, a word on the command line is none; its problems are listed above.
+                accept_loss = "approved"
             _refuse(problems, [finding for finding in findings if finding.impact == "LOSES-DATA"], accept_loss)
             return self._runner(connection, accept_loss).run(todo, "apply")
 
@@ -109,8 +112,8 @@ class Deployment:
         return running.running(connection, application=asked.name, fresh=asked.fresh, named=asked.named)
 
     def _runner(self, connection: session.Session, accept_loss: str) -> Runner:
-        shown = self.admission.evidence if self.admission else ""
-        evidence = "; ".join(filter(None, (self.actor.evidence, shown, accept_loss and f"loss accepted: {accept_loss}")))
+        word = self.admission.evidence if self.admission else f"loss accepted: {accept_loss}" if accept_loss else ""
+        evidence = "; ".join(filter(None, (self.actor.evidence, word)))
         actor = Actor(by=self.actor.by, commit=self.actor.commit, evidence=evidence)
         return Runner(database=self.database, connection=connection, limits=self.limits, actor=actor, tell=self.tell)
 

@@ -14,6 +14,7 @@ from psycopg import sql
 from perene.contract.migration import RehearsalRecord, Rehearsed
 from perene.migrate import ledger, session, state
 from perene.migrate.deploy import Applications, Deployment
+from perene.migrate.plan import plan
 from perene.migrate.run import Done
 from perene.migrate.scripts import Migration, digest
 from perene.migrate.session import Limits
@@ -94,6 +95,7 @@ def rehearse(
     begin = time.monotonic()
     with session.connect(copy.database, limits=limits, role=role) as connection:
         todo = state.pending(migrations, ledger.applied(connection))
+        document, _ = plan(connection, migrations, (), limits=limits, none_runs=True)
         tables = [row[0] for row in connection.execute(_TABLES.encode())]
     touched = named(todo)
     untouched = [table for table in tables if table not in touched]
@@ -126,6 +128,7 @@ def rehearse(
         restore_seconds=round(copy.seconds, 3),
         migration_seconds=round(seconds, 3),
         total_seconds=round(copy.seconds + time.monotonic() - begin, 3),
+        impact=document.impact,
         migrations=tuple(_times(done, back, again) for done in first),
         untouched=len(untouched),
         differing=differing,

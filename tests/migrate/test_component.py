@@ -1,5 +1,6 @@
 """The migration Job through the recorded engine: once, as migrator, nobody's root, another name for other content."""
 
+import re
 from typing import Any
 
 import pulumi
@@ -68,10 +69,13 @@ def test_other_scripts_or_another_image_are_another_job_and_the_same_ones_the_sa
 
 
 def test_in_prod_it_asks_for_rehearsal_restore_point_and_approval() -> None:
-    made = declared(approved=True, evidence={"approval.json": "{}"})
-    command = made["Job"]["spec"]["template"]["spec"]["containers"][0]["command"]
-    assert command[-4:] == ["--approved", "main", "--evidence", "/etc/perene/evidence"]
-    assert "approval.json" in made["ConfigMap"]["data"]
+    made = declared(approved=True, evidence={"approval.json": "{}"}, keys={"ana@example.org": "PEM"})
+    pod = made["Job"]["spec"]["template"]["spec"]
+    command = pod["containers"][0]["command"]
+    assert command[-6:] == ["--approved", "main", "--evidence", "/etc/perene/evidence", "--keys", "/etc/perene/evidence/keys"]
+    (shown,) = [volume["configMap"]["items"] for volume in pod["volumes"] if volume["name"] == "evidence"]
+    assert {item["path"] for item in shown} == {"approval.json", "keys/ana@example.org.pub"}
+    assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in made["ConfigMap"]["data"]), "what a ConfigMap accepts"
 
 
 def test_with_cloud_sql_the_proxy_is_a_native_sidecar_and_logs_in() -> None:

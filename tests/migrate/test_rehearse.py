@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from perene.contract.migration import RehearsalRecord
 from perene.contract.values import Duration
@@ -90,11 +92,21 @@ def evidence(tmp_path: Path, record: RehearsalRecord, *, taken: datetime) -> Pat
     (directory / "restore-point.json").write_text(
         json.dumps({"document": "recovery-set", "id": "S", "finished": taken.isoformat(), "stores": stores})
     )
+    keys = directory / "keys"
+    keys.mkdir(exist_ok=True)
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (keys / "rui.pub").write_bytes(public)
+    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (directory / "key.pem").write_bytes(pem)
+    approved = record.model_copy(update={"passed": True})
+    signed = admission.approve(approved, impact=record.impact, authors=["ana"], approver="rui", private_key=pem, valid=Duration(24, "h"))
+    (directory / "approval.json").write_text(signed.to_json())
     return directory
 
 
 def admitted(prod: Database, directory: Path) -> Deployment:
-    found = admission.read(directory, "main", rehearsal_age=Duration(24, "h"), restore_point_age=Duration(30, "m"))
+    found = admission.read(directory, "main", keys=directory / "keys", rehearsal_age=Duration(24, "h"), restore_point_age=Duration(30, "m"))
     return Deployment(
         database=prod.conninfo(), migrations=load(prod.directory), actor=ANA, limits=QUICK, applications=NOTHING_RUNS, admission=found
     )
@@ -112,13 +124,14 @@ def test_prod_takes_exactly_what_was_rehearsed_and_the_audit_names_the_evidence(
     directory = evidence(tmp_path, record_of(server, prod), taken=datetime.now(UTC))
     admitted(prod, directory).apply(until=2)
     admitted(prod, directory).apply()
-    assert "restore point S of" in str(prod.value("SELECT evidence FROM perene.migration_audit WHERE version = 3"))
+    assert "approved by rui for SAFE" in str(prod.value("SELECT evidence FROM perene.migration_audit WHERE version = 3"))
 
 
 def test_prod_refuses_without_any_evidence_and_lists_all_that_is_missing(prod: Database, tmp_path: Path) -> None:
     text = refusal(prod, tmp_path)
     assert "rehearsal.json: is missing" in text
     assert "restore-point.json: is missing" in text
+    assert "approval.json: is missing" in text
 
 
 def test_prod_refuses_other_scripts_than_the_rehearsed_ones(server: Server, prod: Database, tmp_path: Path) -> None:
@@ -135,6 +148,33 @@ def test_prod_refuses_old_evidence_of_another_store_or_a_failed_rehearsal(server
     assert "the rehearsal is of store other" in text
     assert "the rehearsal did not pass" in text
     assert "the restore point S is 0.8 h old, 30m is the limit" in text
+
+
+def test_an_approval_counts_for_one_rehearsal_of_another_person_and_not_for_more_harm(
+    server: Server, prod: Database, tmp_path: Path
+) -> None:
+    record = record_of(server, prod)
+    directory = evidence(tmp_path, record, taken=datetime.now(UTC))
+    found = admission.read(directory, "main", keys=directory / "keys", rehearsal_age=Duration(1, "d"), restore_point_age=Duration(1, "h"))
+    todo = load(prod.directory)[1:]
+    assert found.problems(todo, "SAFE") == []
+    assert "on this database the scripts are REWRITES, approved is SAFE" in found.problems(todo, "REWRITES")[0].what
+    other = record.model_copy(update={"finished_at": datetime.now(UTC).isoformat()})
+    (directory / "rehearsal.json").write_text(other.to_json())
+    assert "the approval is of another rehearsal" in refusal(prod, directory)
+    pem = (directory / "key.pem").read_bytes()
+    with pytest.raises(PereneError, match="ana wrote the scripts"):
+        admission.approve(record, impact="SAFE", authors=["ana"], approver="ana", private_key=pem, valid=Duration(1, "h"))
+    with pytest.raises(PereneError, match="the rehearsed scripts are SAFE, not LOSES-DATA"):
+        admission.approve(record, impact="LOSES-DATA", authors=["ana"], approver="rui", private_key=pem, valid=Duration(1, "h"))
+
+
+def test_a_forged_approval_is_refused(server: Server, prod: Database, tmp_path: Path) -> None:
+    directory = evidence(tmp_path, record_of(server, prod), taken=datetime.now(UTC))
+    path = directory / "approval.json"
+    path.write_text(path.read_text().replace("SAFE", "LOSES-DATA"))
+    with pytest.raises(PereneError, match="its signature does not hold"):
+        admitted(prod, directory)
 
 
 def test_a_cloud_sql_backup_counts_when_it_succeeded(tmp_path: Path) -> None:
