@@ -1,0 +1,35 @@
+"""`perene report`: the tier, its backups and restores on one page."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from perene.contract.tier import TierDocument
+from perene.exit_codes import ExitCode
+from perene.health.sources import directory
+from perene.report.page import page, problems
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def report(
+    evidence: Annotated[Path, typer.Argument(help="directory with the manifests and drill records that the jobs leave")],
+    *,
+    tier: Annotated[Path, typer.Option(help="the tier document (`tier.json`)")],
+    out: Annotated[Path, typer.Option(help="where the page is written")] = Path("report.html"),
+) -> None:
+    """Write a page that needs nothing but itself. Exit 6 when it says that something is not proven."""
+    document = TierDocument.read(tier)
+    found, now = directory(evidence)(document), time.time()
+    out.write_text(page(document, found, now), encoding="utf-8")
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{out}: {len(found.sets)} sets, {len(found.drills)} drills", markup=False)
+    bad = problems(document, found, now)
+    for one in bad:
+        console.print(one, markup=False)
+    if bad:
+        raise typer.Exit(ExitCode.NOT_PROVEN)
