@@ -53,7 +53,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "settings.maintenanceWindow",
         "settings.ipConfiguration",
         "settings.databaseFlags",
+        "settings.connectorEnforcement",
     ),
+    "gcp:sql/database:Database": ("deletionPolicy",),
+    "gcp:monitoring/alertPolicy:AlertPolicy": ("severity", "combiner"),
     "gcp:storage/bucket:Bucket": (
         "location",
         "forceDestroy",

@@ -5,7 +5,13 @@ import re
 from perene.safety import catalog_aws, catalog_gcp, catalog_kubernetes
 from perene.safety.kinds import DESIGN, Effect, Kind, Rule
 
-__all__ = ["CATALOG", "UNKNOWN", "Effect", "Kind", "Rule", "is_right", "kind_of"]
+__all__ = ["CATALOG", "EVERYONE", "KNOWN_IGNORED", "UNKNOWN", "Effect", "Kind", "Rule", "hides", "is_broad", "is_right", "kind_of"]
+
+EVERYONE = ("allUsers", "allAuthenticatedUsers")
+_BROAD_ROLES = ("roles/owner", "roles/editor")
+_BROAD_WORDS = ("admin", "owner", "iam.serviceaccounttokencreator", "iam.serviceaccountuser", "iam.serviceaccountkeyadmin")
+# Ignoring these is part of the design: a size counts at creation only, the disk grows by itself.
+KNOWN_IGNORED = {"gcp:sql/databaseInstance:DatabaseInstance": {"settings.diskSize"}}
 
 CATALOG: dict[str, Kind] = catalog_gcp.CATALOG | catalog_aws.CATALOG | catalog_kubernetes.CATALOG
 
@@ -43,3 +49,19 @@ def kind_of(type_token: str, *, custom: bool = True) -> Kind:
         return catalog_gcp.RIGHT
     match = _API_VERSION.match(type_token)
     return CATALOG[_BY_KIND[match["kind"]]] if match and match["kind"] in _BY_KIND else UNKNOWN
+
+
+def hides(ignored: str, kind: Kind) -> bool:
+    """Whether ignoring changes of this path hides a property that the catalogue watches."""
+    path = ignored.split("[", maxsplit=1)[0].removesuffix(".*").removesuffix("*").rstrip(".")
+    watched = {rule.path for rule in kind.rules if rule.effect >= Effect.WEAKENS}
+    return not path or (kind.other >= Effect.WEAKENS and not kind.rules) or any(_related(path, rule) for rule in watched)
+
+
+def is_broad(role: str) -> bool:
+    """Whether a role can do far more than one job needs."""
+    return role in _BROAD_ROLES or any(word in role.lower() for word in _BROAD_WORDS)
+
+
+def _related(one: str, other: str) -> bool:
+    return one == other or one.startswith(other + ".") or other.startswith(one + ".")

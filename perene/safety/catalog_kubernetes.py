@@ -150,6 +150,7 @@ CONFIG_MAP = Kind(
     source=SOURCE,
     replaced_by=(*_IDENTITY, "data", "binaryData"),
     rules=rows(
+        ("data", "files numbed", WEAKENS, "an alert in it is gone, or fires on something else"),
         ("data", "changed", DISRUPTIVE, "its readers behave differently: read the text"),
         ("binaryData", "changed", DISRUPTIVE, "its readers behave differently"),
         source=SOURCE,

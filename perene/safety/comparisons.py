@@ -1,8 +1,11 @@
 """Named comparisons of a property's old and new value. What cannot be compared counts as the dangerous answer."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
+
+import yaml
 
 from perene.safety.schedules import longest_gap_days
 
@@ -187,6 +190,23 @@ def _alerts(value: Any) -> dict[str, str] | None:
     return found
 
 
+def rule_groups(data: Any) -> list[Any]:
+    """The groups of Prometheus rules in a ConfigMap's data, however many files it holds."""
+    groups: list[Any] = []
+    for text in data.values() if isinstance(data, dict) else []:
+        if isinstance(text, str) and "groups" in text and "alert" in text:
+            try:
+                document = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+            except (ValueError, yaml.YAMLError):
+                document = None
+            groups += document.get("groups") or [] if isinstance(document, dict) else []
+    return groups
+
+
+def _files_numbed(old: Any, new: Any) -> bool:
+    return _alerts_numbed(rule_groups(old), rule_groups(new))
+
+
 def _alerts_numbed(old: Any, new: Any) -> bool:
     before, after = _alerts(old), _alerts(new)
     return before is None or after is None or any(after.get(name) != rule for name, rule in before.items())
@@ -247,6 +267,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "risky flags": _risky_flags,
     "claims changed": _claims_changed,
     "alerts numbed": _alerts_numbed,
+    "files numbed": _files_numbed,
     "thresholds loosened": _thresholds_loosened,
 }
 

@@ -3,12 +3,10 @@
 from typing import Any
 
 from perene.contract.steps import ResourceState
-from perene.safety.differences import related
+from perene.safety.catalog import KNOWN_IGNORED, hides
 from perene.safety.judgement import Judgement
 from perene.safety.kinds import Effect, Kind
 
-# Ignoring these is part of the design: a size counts at creation only, the disk grows by itself.
-KNOWN_IGNORED = {"gcp:sql/databaseInstance:DatabaseInstance": {"settings.diskSize"}}
 _KEEP = "keep the guard; open it in a change of its own, dated, when a deed needs it"
 
 
@@ -49,13 +47,6 @@ def _ignored(before: dict[str, Any], after: dict[str, Any], type_token: str, kin
         return []
     reason = f"ignore_changes {', '.join(hiding)}: from now on no change of it reaches the service, and none is shown"
     return [Judgement(Effect.WEAKENS, reason, "declare the value, and ignore nothing that protects data")]
-
-
-def hides(ignored: str, kind: Kind) -> bool:
-    """Whether ignoring this path hides a property that the catalogue watches."""
-    path = ignored.split("[", maxsplit=1)[0].removesuffix(".*").removesuffix("*").rstrip(".")
-    watched = {rule.path for rule in kind.rules if rule.effect >= Effect.WEAKENS}
-    return not path or (kind.other >= Effect.WEAKENS and not kind.rules) or any(related(path, rule) for rule in watched)
 
 
 def _hooks(options: dict[str, Any]) -> set[str]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from perene.contract.steps import ResourceState, Step
-from perene.safety.comparisons import MISSING
+from perene.safety.comparisons import MISSING, rule_groups
 from perene.safety.differences import at
 from perene.safety.judgement import Judgement
 from perene.safety.kinds import Effect, Kind
@@ -21,6 +21,8 @@ def judge_removal(steps: list[Step], kind: Kind, *, replaced: bool) -> list[Judg
     if spared:
         return [spared]
     special = _stateful_set(old, new, replaced=replaced) if old and old.type.endswith(":StatefulSet") else None
+    if old and rule_groups(at(old.inputs, "data")) and not rule_groups(at(new.inputs, "data") if new else MISSING):
+        special = Judgement(Effect.WEAKENS, f"{deed}{forced}: the alerts in it are gone, nobody is told", "declare the new alerts first")
     main = special or Judgement(kind.gone, f"{deed}{forced}: {kind.gone_reason}", kind.way_out)
     return [main, *_circumstances(steps, old, new, kind)]
 

@@ -5,12 +5,9 @@ from typing import Any
 
 from perene.contract.steps import ResourceState, Step
 from perene.contract.verdict import Right
-from perene.safety.catalog import Effect, is_right
+from perene.safety.catalog import EVERYONE, Effect, is_broad, is_right
 from perene.safety.judgement import Judgement
 
-EVERYONE = ("allUsers", "allAuthenticatedUsers")
-_BROAD_ROLES = ("roles/owner", "roles/editor")
-_BROAD_WORDS = ("admin", "owner", "iam.serviceaccounttokencreator", "iam.serviceaccountuser", "iam.serviceaccountkeyadmin")
 _WAY_OUT = "grant the narrowest role, on the one resource, to one identity"
 
 
@@ -27,11 +24,6 @@ def judge_new_right(state: ResourceState) -> list[Judgement]:
     if "'*'" in repr(inputs.get("rules")) or "cluster-admin" in repr(inputs.get("roleRef")):
         return [Judgement(Effect.WEAKENS, "it allows everything in the cluster or namespace", _WAY_OUT)]
     return [Judgement(Effect.SAFE, f"new right {role}".strip(), "")]
-
-
-def is_broad(role: str) -> bool:
-    """Whether a role can do far more than one job needs."""
-    return role in _BROAD_ROLES or any(word in role.lower() for word in _BROAD_WORDS)
 
 
 def _members(inputs: dict[str, Any]) -> list[str]:

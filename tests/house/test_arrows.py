@@ -18,7 +18,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "infra": ("perene.contract", "perene.errors", "perene.health.signals", "perene.health.targets", "infra"),
     "policy": ("perene.safety.catalog", "policy"),
-    "perene.engine": ("perene", "infra"),
+    "perene.engine": ("perene", "infra", "policy"),
     "perene.contract": ("perene.contract", "perene.errors", "perene.exit_codes"),
     "perene": ("perene",),
 }

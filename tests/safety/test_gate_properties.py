@@ -26,10 +26,15 @@ values = st.recursive(
 
 def judged(document: dict[str, Any]) -> Verdict | None:
     """None: refused as unreadable, which is exit 3."""
+    return judged_bytes(json.dumps(document).encode())
+
+
+def judged_bytes(content: bytes) -> Verdict | None:
     try:
-        return gate.judge(reading.parse_steps(json.dumps(document).encode(), "test"), now=NOW)
+        return gate.judge(reading.parse_steps(content, "test"), now=NOW)
     except PereneError as refused:
-        assert refused.exit_code == ExitCode.CANNOT_TELL
+        if refused.exit_code != ExitCode.CANNOT_TELL:
+            raise
         return None
 
 
@@ -40,7 +45,7 @@ def one_step(op: str, token: str, inputs: dict[str, Any], options: dict[str, Any
     return {"steps": [{"op": op, "urn": urn, **sides}], "changeSummary": {}, "config": {}, "diagnostics": []}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     op=st.sampled_from(["delete", "replace", "delete-replaced", "create-replacement", "discard-replaced", "remove-pending-replace"]),
     token=st.sampled_from(DATA_TYPES) | st.from_regex(r"[a-z]{2,8}:[a-z]{2,8}/[a-z]{2,8}:[A-Z][a-z]{2,8}", fullmatch=True),
@@ -62,7 +67,7 @@ def changing_steps(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [step for step in document["steps"] if step["op"] not in {"same", "refresh"} or step.get("oldState") != step.get("newState")]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), name=st.sampled_from(HARMFUL))
 def test_a_recording_with_a_part_cut_out_of_its_harm_never_becomes_certain_and_safe(data: st.DataObject, name: str) -> None:
     document = recorded.document(name)
@@ -80,7 +85,7 @@ def test_a_recording_with_a_part_cut_out_of_its_harm_never_becomes_certain_and_s
     )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_an_input_of_a_protected_kind_with_a_strange_value_is_never_waved_through(data: st.DataObject) -> None:
     document = recorded.document("no-change-prod.json")
@@ -106,12 +111,8 @@ def test_an_input_of_a_protected_kind_with_a_strange_value_is_never_waved_throug
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"steps": {}}', b'{"steps": []}', b"Previewing update (prod)\n"])
 def test_what_is_no_preview_is_never_zero(content: bytes) -> None:
-    try:
-        verdict = gate.judge(reading.parse_steps(content, "test"), now=NOW)
-    except PereneError as refused:
-        assert refused.exit_code == ExitCode.CANNOT_TELL
-    else:
-        assert verdict.exit_code == ExitCode.CANNOT_TELL
+    verdict = judged_bytes(content)
+    assert verdict is None or verdict.exit_code == ExitCode.CANNOT_TELL
 
 
 def test_a_preview_cut_off_anywhere_is_never_zero() -> None:
@@ -130,6 +131,6 @@ def test_every_rule_names_a_comparison_that_exists() -> None:
 
 def test_every_kind_and_rule_has_a_reason_a_way_out_and_a_source() -> None:
     for token, kind in CATALOG.items():
-        assert kind.gone_reason and kind.source and kind.way_out, token
+        assert all((kind.gone_reason, kind.source, kind.way_out)), token
         for rule in kind.rules:
-            assert rule.reason and rule.source and rule.way_out, f"{token} {rule.path}"
+            assert all((rule.reason, rule.source, rule.way_out)), f"{token} {rule.path}"

@@ -1,0 +1,1 @@
+"""The policy pack: what a program may declare, on the same catalogue as the gate."""
