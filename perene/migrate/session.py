@@ -78,7 +78,14 @@ def connect(database: str, *, limits: Limits, role: str | None) -> Iterator[Sess
                 fix=f"log in as {role}",
                 exit_code=ExitCode.CANNOT_TELL,
             )
-        yield connection
+        try:
+            yield connection
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise PereneError(f"{login} may not: {error}", fix="log in as the migrator", exit_code=ExitCode.CANNOT_TELL) from None
+        except psycopg.Error as error:
+            raise PereneError(
+                f"the database: {str(error).strip() or type(error).__name__}", fix="see the server; then run the same command again"
+            ) from error
 
 
 def _open(database: str, name: str, options: str = "") -> Session:
@@ -126,7 +133,7 @@ def sole_runner(connection: Session, wait: Duration) -> Iterator[None]:
         if time.monotonic() > end:
             raise PereneError(
                 f"another runner held the lock for {wait}",
-                fix="let it finish: perene migrate status shows it",
+                fix="let it finish; pg_stat_activity shows it as perene-migrate",
                 exit_code=ExitCode.CANNOT_TELL,
             )
         time.sleep(0.2)

@@ -1,7 +1,7 @@
 """Rehearsed on a copy, admitted to prod: exactly these scripts, a way back to just now."""
 
 import json
-import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from perene.cli.main import main
 from perene.contract.migration import RehearsalRecord
 from perene.contract.values import Duration
 from perene.errors import PereneError
@@ -193,48 +194,59 @@ def test_a_cloud_sql_backup_counts_when_it_succeeded(tmp_path: Path) -> None:
         admission.read_restore_point(path, "main")
 
 
-def perene(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    import sys
+class Result:
+    """What a command said and its exit code."""
 
-    root = Path(__file__).parents[2]
-    return subprocess.run(
-        [sys.executable, "-m", "perene", "migrate", *map(str, words)],
-        capture_output=True, text=True, check=False, cwd=cwd, env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "COLUMNS": "200"},
-    )  # fmt: skip
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.returncode, self.stdout, self.stderr = code, out, err
 
 
-def test_the_commands_plan_rehearse_apply_status_and_revert(server: Server, prod: Database, tmp_path: Path) -> None:
+@pytest.fixture
+def perene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """The command in this process: a process of its own costs a second each time."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> Result:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["migrate", *map(str, words)])
+        said = capsys.readouterr()
+        return Result(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def test_the_commands_plan_rehearse_apply_and_status(server: Server, prod: Database, tmp_path: Path, perene: Callable[..., Result]) -> None:
     common = ("-C", prod.directory)
     database = ("--database", prod.conninfo())
-    plan = perene("plan", *common, *database, cwd=tmp_path)
+    plan = perene("plan", *common, *database)
     assert plan.returncode == 0, plan.stderr
     assert "1 applied, 2 pending: SAFE" in plan.stdout
-    document = json.loads(perene("plan", *common, *database, "--json", cwd=tmp_path).stdout)
+    document = json.loads(perene("plan", *common, *database, "--json").stdout)
     assert [one["version"] for one in document["pending"]] == [2, 3]
 
     (tmp_path / "evidence").mkdir()
     copy = copy_of(server, prod)
     words = ("rehearse", "main", "--copy", copy.database, "--recovery-set", "S", "--record", "evidence/rehearsal.json")
-    rehearsed = perene(*words, *common, cwd=tmp_path)
+    rehearsed = perene(*words, *common)
     assert rehearsed.returncode == 0, rehearsed.stderr
-    refused = perene("apply", *common, *database, "--approved", "main", cwd=tmp_path)
+    refused = perene("apply", *common, *database, "--approved", "main")
     assert refused.returncode == 3
     assert "restore-point.json: is missing" in refused.stderr
-    assert perene("apply", *common, *database, cwd=tmp_path).returncode == 0
+    assert perene("apply", *common, *database).returncode == 0
 
-    assert perene("export", "dev", "--database", prod.conninfo("readonly"), "--to", "dev.json", cwd=tmp_path).returncode != 0, (
-        "not its right"
-    )
-    assert perene("export", "dev", *database, "--to", "dev.json", cwd=tmp_path).returncode == 0
-    status = perene("status", *common, "-e", "dev=dev.json", "-e", f"staging={copy.database}", cwd=tmp_path)
+    assert perene("export", "dev", "--database", prod.conninfo("readonly"), "--to", "dev.json").returncode != 0, "not its right"
+    assert perene("export", "dev", *database, "--to", "dev.json").returncode == 0
+    status = perene("status", *common, "-e", "dev=dev.json", "-e", f"staging={copy.database}")
     assert status.returncode == 0, status.stderr
     assert "equal" in status.stdout
     (prod.directory / "003_index.up.sql").write_text("-- description: other\nSELECT 2;")
-    diverged = perene("status", *common, "-e", "dev=dev.json", cwd=tmp_path)
+    diverged = perene("status", *common, "-e", "dev=dev.json")
     assert (diverged.returncode, "dev has 003_index with another text" in diverged.stderr) == (3, True)
 
 
-def test_a_password_on_the_command_line_is_refused(prod: Database, tmp_path: Path) -> None:
-    result = perene("plan", "-C", prod.directory, "--database", prod.conninfo() + " password=x", cwd=tmp_path)
+def test_a_password_on_the_command_line_is_refused(prod: Database, perene: Callable[..., Result]) -> None:
+    result = perene("plan", "-C", prod.directory, "--database", prod.conninfo() + " password=x")
     assert result.returncode == 2
     assert "holds a password" in result.stderr
