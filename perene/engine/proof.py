@@ -33,8 +33,19 @@ def prove(root: Path, kubectl: Kubectl, tier: TierDocument, *, reachable: bool) 
     found = []
     for name, store in tier.stores.items():
         if isinstance(store.endpoint, PostgresEndpoint) and store.workload:
-            found.append(_prove_store(root, kubectl, tier, name, store, reachable=reachable))
+            try:
+                found.append(_prove_store(root, kubectl, tier, name, store, reachable=reachable))
+            except psycopg.Error as failed:
+                raise PereneError(
+                    f"the row was not written: {failed}", where=store.workload, fix=_fix(failed), exit_code=ExitCode.NOT_PROVEN
+                ) from None
     return found
+
+
+def _fix(failed: psycopg.Error) -> str:
+    if isinstance(failed, psycopg.errors.DiskFull):
+        return "the volume is full: enlarge volume.size in the stack file, and run this again"
+    return "see the server's log: kubectl logs on its pod"
 
 
 def _prove_store(root: Path, kubectl: Kubectl, tier: TierDocument, name: str, store: Store, *, reachable: bool) -> str:

@@ -18,7 +18,7 @@ _IMAGE_FAULTS = {"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "Inval
 _HINTS = (
     (
         "No space left on device",
-        "the volume is full: enlarge it (volume.size in the stack file and `perene local grow`), then run this again",
+        "the volume is full: enlarge volume.size in the stack file, and run this again",
     ),
     ("refused: the volume", "go back to the image that made the volume; a change of major or family is a restore into the next generation"),
     ("has invalid permissions", "the data directory's permissions were changed from outside: look at the volume before anything else"),
@@ -147,7 +147,7 @@ def _owned(kubectl: Kubectl, item: Manifest) -> list[Manifest]:
 
 def _hopeless(pod: Manifest) -> bool:
     return any(
-        reason in _IMAGE_FAULTS | {"CreateContainerConfigError"}
+        reason in _IMAGE_FAULTS - {"ErrImagePull"} | {"CreateContainerConfigError"}
         or (reason == "CrashLoopBackOff" and container.get("restartCount", 0) >= RESTARTS)
         for container in _containers(pod)
         for reason in [(container.get("state", {}).get("waiting") or {}).get("reason")]

@@ -29,7 +29,10 @@ def bring_up(
     progress.say("preparing the stack")
     cli.prepare()
     progress.say("preview")
-    judge(parse_steps(cli.preview().encode(), "pulumi preview"))
+    steps = parse_steps(cli.preview().encode(), "pulumi preview")
+    judge(steps)
+    if all(step.op == "same" for step in steps.steps):
+        return f"nothing to change, all {len(steps.steps)} resources are as declared"
     progress.say("pulumi up")
     done = cli.up()
     if done.code and _EXISTS in done.stdout:

@@ -1,9 +1,11 @@
 """`perene up`: a table of stages, each of which may be repeated after any interruption."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from perene.contract.steps import StepDocument
@@ -23,6 +25,7 @@ from perene.exit_codes import ExitCode
 from perene.private import state
 
 DISK_BYTES = 6 * 2**30
+LOG_BYTES = 2**20
 
 
 @dataclass
@@ -55,11 +58,13 @@ def up(run: Run) -> None:
 
 
 def log_file(root: Path, command: str) -> Path:
-    """A new log of a command; the one before stays beside it."""
+    """The log of a command, with a line for this run; what grew over a megabyte is set aside before."""
     file = state(root, "logs") / f"{command}.log"
-    if file.exists():
+    if file.exists() and file.stat().st_size > LOG_BYTES:
         file.replace(file.with_suffix(".log.before"))
     file.touch(mode=0o600)
+    with file.open("a", encoding="utf-8") as log:
+        log.write(f"== {datetime.now(UTC).isoformat(timespec='seconds')} process {os.getpid()}\n")
     return file
 
 

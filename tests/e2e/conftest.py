@@ -1,0 +1,30 @@
+"""One cluster for all: a copy of the checkout with a tier of its own, brought up once by `make up`, gone when the session ends.
+
+PERENE_E2E_KEEP=1 leaves it for looking around; PERENE_E2E_DIR says where the copy lies (default: /var/tmp).
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.tier import ROOT, Tier
+
+
+@pytest.fixture(scope="session")
+def tier() -> Iterator[Tier]:
+    """The dev tier of a copy of this checkout, up, with the test's own rows in it."""
+    if os.geteuid() != 0:
+        pytest.skip("not root: the tier on a cluster was not brought up")
+    directory = Path(os.environ.get("PERENE_E2E_DIR", "/var/tmp")) / f"perene-e2e-{os.getpid()}"
+    found = Tier(directory)
+    found.copy(ROOT)
+    try:
+        found.first_up = found.make("up")
+        assert found.first_up.returncode == 0, found.first_up.stderr
+        found.write_rows()
+        yield found
+    finally:
+        if not os.environ.get("PERENE_E2E_KEEP"):
+            found.remove()
