@@ -1,11 +1,11 @@
-"""Image archives as `docker save` writes them: one layer, a configuration, a manifest; the same input gives the same bytes."""
+"""Image archives as `docker save` writes them: layers, a configuration, a manifest; the same input gives the same bytes."""
 
 import hashlib
 import io
 import json
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,28 +31,39 @@ def write_layer(path: Path, files: Mapping[str, Path], *, moment: int) -> None:
             _add(tar, name, source.read_bytes(), moment, mode=0o755)
 
 
-def write_image(path: Path, layer: Path, reference: str, settings: Settings, *, moment: int) -> None:
-    """The archive of one image around a layer's tar."""
-    with layer.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    config = json.dumps(configuration(digest, settings, moment=moment), sort_keys=True).encode()
+def write_tree(path: Path, tree: Path, prefix: str, *, moment: int) -> None:
+    """A layer of all regular files under `tree`, placed under `prefix`, owned by root and readable by everyone."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for source in sorted(tree.rglob("*")):
+            if source.is_file():
+                mode = 0o755 if source.stat().st_mode & 0o111 else 0o644
+                _add(tar, f"{prefix}/{source.relative_to(tree)}", source.read_bytes(), moment, mode=mode)
+
+
+def write_image(path: Path, layers: Sequence[Path], reference: str, settings: Settings, *, moment: int) -> None:
+    """The archive of one image over its layers' tars, the lowest first."""
+    digests = []
+    for layer in layers:
+        with layer.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    config = json.dumps(configuration(digests, settings, moment=moment), sort_keys=True).encode()
     name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = [{"Config": name, "RepoTags": [reference], "Layers": [f"{digest}/layer.tar"]}]
+    manifest = [{"Config": name, "RepoTags": [reference], "Layers": [f"{digest}/layer.tar" for digest in digests]}]
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, "manifest.json", json.dumps(manifest, sort_keys=True).encode(), moment)
         _add(tar, name, config, moment)
-        entry = _entry(f"{digest}/layer.tar", layer.stat().st_size, moment)
-        with layer.open("rb") as stream:
-            tar.addfile(entry, stream)
+        for layer, digest in zip(layers, digests, strict=True):
+            with layer.open("rb") as stream:
+                tar.addfile(_entry(f"{digest}/layer.tar", layer.stat().st_size, moment), stream)
 
 
-def configuration(layer: str, settings: Settings, *, moment: int) -> dict[str, object]:
-    """The OCI image configuration over one layer with that sha256."""
+def configuration(layers: Sequence[str], settings: Settings, *, moment: int) -> dict[str, object]:
+    """The OCI image configuration over layers with these sha256."""
     return {
         "architecture": ARCHITECTURES[os.uname().machine],
         "os": "linux",
         "created": datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z"),
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}" for layer in layers]},
         "config": {
             "Cmd": list(settings.command),
             "Env": list(settings.environment),

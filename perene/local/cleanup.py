@@ -1,6 +1,7 @@
 """What a stopped or killed cluster left on the host: recognised as its own by derived names, and removed; nothing else is."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from perene.local import control_groups, network
 from perene.local.layout import Layout
 from perene.local.processes import Process, load, marked
 
+LOOP_COLUMNS = "NAME,BACK-INO,BACK-MAJ:MIN"
+
 
 def own_processes(layout: Layout) -> list[Process]:
     """The recorded process, and strays that carry the instance's mark (an `up` killed before it could record)."""
@@ -20,9 +23,14 @@ def own_processes(layout: Layout) -> list[Process]:
 
 
 def own_loop_devices(listing: str, volumes: Path) -> list[str]:
-    """Loop devices over images of this cluster, from `losetup --json --list`."""
+    """Loop devices over images of this cluster, from `losetup --json --list` with the columns of LOOP_COLUMNS.
+
+    By device and inode: losetup tells the path as the node saw it, which is the same for every checkout.
+    """
+    files = [image.stat() for image in volumes.iterdir()] if volumes.exists() else []
+    own = {(f"{os.major(file.st_dev)}:{os.minor(file.st_dev)}", file.st_ino) for file in files}
     devices = json.loads(listing or "{}").get("loopdevices", [])
-    return [device["name"] for device in devices if Path(device["back-file"].removesuffix(" (deleted)")).parent == volumes]
+    return [device["name"] for device in devices if (device["back-maj:min"].strip(), int(device["back-ino"])) in own]
 
 
 def clean(layout: Layout) -> None:
@@ -63,4 +71,4 @@ def erase(layout: Layout) -> None:
 
 
 def _loop_devices() -> str:
-    return subprocess.run(["losetup", "--json", "--list"], capture_output=True, text=True, check=False).stdout
+    return subprocess.run(["losetup", "--json", "--list", "--output", LOOP_COLUMNS], capture_output=True, text=True, check=False).stdout

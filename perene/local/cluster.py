@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -226,7 +227,9 @@ def _wait_for_node(layout: Layout, progress: Progress) -> None:
             conditions = api.get(f"/api/v1/nodes/{NODE_NAME}")["status"]["conditions"]
         except (OSError, ApiError, KeyError):
             return False
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        # After a restart the API server still tells the state before it: only a heartbeat of this run counts.
+        started = datetime.fromtimestamp(layout.process_file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return any(one["type"] == "Ready" and one["status"] == "True" and one["lastHeartbeatTime"] >= started for one in conditions)
 
     _until(layout, lambda: _status(layout).get("stage") == "running", progress, lambda: str(_status(layout).get("stage", "namespaces")))
     _until(layout, api.ready, progress, lambda: "the API server's /readyz")

@@ -98,6 +98,7 @@ def _apiserver(ranges: Ranges) -> tuple[str, ...]:
         f"--tls-cert-file={KEYS}/apiserver.crt",
         f"--tls-private-key-file={KEYS}/apiserver.key",
         f"--kubelet-certificate-authority={KEYS}/cluster-ca.crt",
+        "--kubelet-preferred-address-types=InternalIP",  # the node's name resolves nowhere
         f"--kubelet-client-certificate={KEYS}/apiserver-kubelet.crt",
         f"--kubelet-client-key={KEYS}/apiserver-kubelet.key",
         "--service-account-issuer=https://kubernetes.default.svc",

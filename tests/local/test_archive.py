@@ -4,11 +4,12 @@ import hashlib
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from perene.local import archive, images
+from perene.local import archive, images, layers
 
 SETTINGS = archive.Settings(command=("/x",), environment=("A=1",), user="10001:10001", stop_signal="SIGINT", labels=(("f", "debian-13"),))
 
@@ -18,7 +19,7 @@ def build(directory: Path, content: bytes) -> Path:
     (directory / "x").write_bytes(content)
     os.utime(directory / "x", (len(content), 5))
     archive.write_layer(directory / "layer.tar", {"x": directory / "x"}, moment=1000)
-    archive.write_image(directory / "image.tar", directory / "layer.tar", "perene.local/x:1", SETTINGS, moment=1000)
+    archive.write_image(directory / "image.tar", [directory / "layer.tar"], "perene.local/x:1", SETTINGS, moment=1000)
     return directory / "image.tar"
 
 
@@ -45,13 +46,26 @@ def test_every_definition_is_read_and_names_its_family(name: str) -> None:
     image = images.definition(name)
     assert image.reference.startswith("perene.local/"), "a local reference can never be pulled by mistake"
     assert dict(image.settings.labels)[images.FAMILY_LABEL] == image.family
-    assert image.uid >= 10000 or not image.suite, "a low uid may belong to somebody on the host"
+    assert image.packages is None or image.packages.uid >= 10000, "a low uid may belong to somebody on the host"
 
 
-def test_a_changed_definition_is_another_cached_image(tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    text = (images.DEFINITIONS / "postgres" / "image.toml").read_text()
-    (tmp_path / "x" / "image.toml").write_text(text)
-    before = images.definition("x", tmp_path).cached
-    (tmp_path / "x" / "image.toml").write_text(text + "# changed\n")
-    assert images.definition("x", tmp_path).cached != before
+def test_a_changed_list_of_packages_is_another_cached_layer() -> None:
+    wanted = images.definition("postgres").packages
+    assert wanted
+    more = replace(wanted, packages=(*wanted.packages, "postgresql-17-pgvector"))
+    assert layers.digest(layers.recipe(wanted, Path("x"))) != layers.digest(layers.recipe(more, Path("x")))
+
+
+def test_our_own_sources_are_a_layer_without_caches_and_follow_every_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    top = tmp_path / "tool"
+    (top / "__pycache__").mkdir(parents=True)
+    (top / "__pycache__" / "a.pyc").write_bytes(b"x")
+    (top / "a.py").write_text("first")
+    python = layers.Python(version="3.13", requirements=tmp_path / "none", sources=(top,))
+    before = layers.sources(python)
+    with tarfile.open(before) as tar:
+        assert tar.getnames() == ["opt/perene/lib/tool/a.py"]
+    assert layers.sources(python) == before
+    (top / "a.py").write_text("second")
+    assert layers.sources(python) != before

@@ -74,19 +74,15 @@ def test_a_record_survives_writing_and_a_torn_one_counts_as_none(tmp_path: Path)
 
 
 def test_only_loop_devices_over_this_clusters_images_are_its_own(tmp_path: Path) -> None:
-    own = tmp_path / "volumes"
-    listing = json.dumps(
-        {
-            "loopdevices": [
-                {"name": "/dev/loop0", "back-file": f"{own}/a.img"},
-                {"name": "/dev/loop1", "back-file": f"{own}/b.img (deleted)"},
-                {"name": "/dev/loop2", "back-file": f"{own}-of-another/a.img"},
-                {"name": "/dev/loop3", "back-file": "/srv/disk.img"},
-            ]
-        }
-    )
-    assert cleanup.own_loop_devices(listing, own) == ["/dev/loop0", "/dev/loop1"]
-    assert cleanup.own_loop_devices("", own) == [], "losetup prints nothing when there is no device"
+    own, other = tmp_path / "own" / "a.img", tmp_path / "other" / "a.img"
+    for image in (own, other):
+        image.parent.mkdir()
+        image.touch()
+    disk = f"{os.major(own.stat().st_dev)}:{os.minor(own.stat().st_dev)}"
+    rows = [("loop0", own.stat().st_ino, f" {disk}  "), ("loop1", other.stat().st_ino, disk), ("loop2", own.stat().st_ino, "254:99")]
+    listing = json.dumps({"loopdevices": [{"name": name, "back-ino": inode, "back-maj:min": place} for name, inode, place in rows]})
+    assert cleanup.own_loop_devices(listing, own.parent) == ["loop0"], "every node sees its images at the same path: only the inode tells"
+    assert cleanup.own_loop_devices("", own.parent) == [], "losetup prints nothing when there is no device"
 
 
 def test_two_checkouts_share_no_name_and_a_link_to_a_checkout_is_the_checkout(tmp_path: Path) -> None:
