@@ -59,13 +59,13 @@ def _images(value: Any) -> Iterator[str]:
 
 
 def _load(root: Path, target: Target, name: str, progress: Progress) -> None:
-    image = images.definition(name)
+    archive = images.ensure(name, progress.local)
     record = root / ".perene" / "stacks" / f"{target.context}-{name}.loaded"
-    if record.exists() and record.read_text() == image.digest:
+    if record.exists() and record.read_text() == archive.stem:
         return
-    command = _LOADERS[target.kind](target.context, str(images.ensure(name, progress.local)))
+    command = _LOADERS[target.kind](target.context, str(archive))
     progress.say(" ".join(command[:3]))
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
-        raise PereneError(f"{image.reference} was not loaded: {done.stderr.strip()}", where=" ".join(command[:3]))
-    record.write_text(image.digest)
+        raise PereneError(f"{archive.name} was not loaded: {done.stderr.strip()}", where=" ".join(command[:3]))
+    record.write_text(archive.stem)
