@@ -3,6 +3,7 @@
 Owns: those ConfigMaps. Deliberately does not own: anything that they describe.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from infra import guards, naming
 
 @dataclass(frozen=True, kw_only=True)
 class ContractArgs:
-    """tier: the whole document (perene.contract.tier); its `stores` are published one by one too. Values may be outputs."""
+    """tier: the whole document (perene.contract.tier), plain values only; its `stores` are published one by one too."""
 
     namespace: str
     labels: Mapping[str, str]
@@ -37,7 +38,7 @@ class Contract(pulumi.ComponentResource):
             ConfigMap(
                 config,
                 metadata={"name": config, "namespace": args.namespace, "labels": dict(args.labels)},
-                data={file: pulumi.Output.json_dumps(document, indent=2)},
+                data={file: json.dumps(document, indent=2)},
                 opts=guards.within(self, protect=args.protect),
             )
         self.register_outputs({})
