@@ -29,6 +29,7 @@ def build(tier: Tier, stack: str) -> dict[str, Any]:
         "repository": _repository(context, jobs),
         "backups": _plan(tier),
         "encryption_key": _key(context, jobs, stores),
+        "signing": context.secret("signing"),
     }
     tier_kubernetes.alerts(context, document)
     if any(store.kind == "cloud-sql" for store in tier.stores.values()):
@@ -109,7 +110,7 @@ def _key(context: Context, jobs: Mapping[Any, Any], stores: Mapping[str, Any]) -
         from infra import tier_aws
 
         tier_aws.vault(context, key)
-    return {"kind": key.kind, "ref": context.secret("encryption-key"), "generation": 1}
+    return {"kind": key.kind, "ref": context.secret("encryption-key"), "sentinel": context.secret("sentinel"), "generation": 1}
 
 
 def _applications(stores: Mapping[str, Any]) -> dict[str, str]:

@@ -10,6 +10,8 @@ from perene.contract.tier import TierDocument
 from perene.custody import escrow as escrows
 from perene.custody import init
 from perene.custody.cluster_secrets import ClusterSecrets
+from perene.custody.needed import needed
+from perene.custody.vaults import Vaults
 from perene.engine import target
 from perene.engine.tier import tier_of
 from perene.errors import PereneError
@@ -42,7 +44,7 @@ def check(stack: Stack, context: Context = None) -> None:
     problems = init.problems(vault, tier)
     if problems:
         raise PereneError(problems=problems, exit_code=ExitCode.CANNOT_TELL)
-    out.print(f"{len(init.in_cluster(tier))} secrets of {stack}: all there, complete, and the key opens its sentinel", markup=False)
+    out.print(f"{len(needed(tier))} secrets of {stack}: all there, complete, and the key opens its sentinel", markup=False)
 
 
 @app.command()
@@ -71,9 +73,9 @@ def report_lines(report: init.Report, stack: str) -> list[str]:
     return lines
 
 
-def _vault(root: Path, stack: str, context: str | None) -> tuple[ClusterSecrets, TierDocument]:
+def _vault(root: Path, stack: str, context: str | None) -> tuple[Vaults, TierDocument]:
     tier = tier_of(root, stack)
     where = target.adopt_context(root, stack, context) if context else target.of_stack(root, stack)
     client = where.client()
     client.ready()
-    return ClusterSecrets(client, stack, tier.namespace), tier
+    return Vaults(ClusterSecrets(client, stack, tier.namespace)), tier

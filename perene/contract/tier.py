@@ -137,10 +137,11 @@ class BackupPlan(Value):
 
 
 class EncryptionKey(Value):
-    """The application's 32-byte key, by reference."""
+    """The application's 32-byte key by reference, and the sentinel that was sealed with it when it was made."""
 
     kind: Literal["kubernetes", "gcp-secret-manager", "aws-secrets-manager"]
     ref: SecretRef
+    sentinel: SecretRef | None = None
     generation: int = 1
 
 
@@ -160,3 +161,4 @@ class TierDocument(Document):
     repository: Repository | None = None
     backups: BackupPlan | None = None
     encryption_key: EncryptionKey | None = None
+    signing: SecretRef | None = None

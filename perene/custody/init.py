@@ -6,9 +6,9 @@ from pathlib import Path
 
 from perene.contract.tier import TierDocument
 from perene.custody import certificates, escrow, material, sentinel
-from perene.custody.cluster_secrets import ClusterSecrets
 from perene.custody.material import Content
-from perene.custody.needed import SENTINEL, SIGNING, Needed, needed
+from perene.custody.needed import Needed, needed
+from perene.custody.vaults import Vaults
 from perene.errors import PereneError, Problem
 from perene.exit_codes import ExitCode
 from perene.private import state, write_private
@@ -26,13 +26,13 @@ class Report:
     escrow_is_new: bool = False
 
 
-def initialise(vault: ClusterSecrets, tier: TierDocument, root: Path, recipient: str | None) -> Report:
+def initialise(vaults: Vaults, tier: TierDocument, root: Path, recipient: str | None) -> Report:
     """Make what is missing, in the vault; escrow everything to the recipient.
 
     A guarded tier needs a recipient. PereneError when a secret is lost whose volume or sentinel still exists: a new one would
     not open them.
     """
-    wanted = in_cluster(tier)
+    wanted = needed(tier)
     recipient = recipient or known_recipient(root, tier.stack)
     if recipient:
         escrow.parse_recipient(recipient)
@@ -44,11 +44,11 @@ def initialise(vault: ClusterSecrets, tier: TierDocument, root: Path, recipient:
             fix=f"run `age-keygen` on an offline machine, and commit the public line as keys/{tier.stack}.age.pub",
             exit_code=ExitCode.CANNOT_TELL,
         )
-    vault.ensure_namespace()
-    known = vault.read(secret.name for secret in wanted)
-    _refuse_lost(wanted, known, vault.claims(), tier.stack)
-    made = _make_missing(vault, wanted, known, tier)
-    _publish(root, tier, known[SIGNING]["ed25519.key"])
+    vaults.cluster.ensure_namespace()
+    known = vaults.read(wanted)
+    _refuse_lost(wanted, known, vaults.cluster.claims(), tier.stack)
+    made = _make_missing(vaults, wanted, known, tier)
+    _publish(root, tier, known)
     kept = tuple(secret.name for secret in wanted if secret.name not in made)
     if not recipient:
         return Report(made=made, kept=kept, escrow=None)
@@ -57,24 +57,22 @@ def initialise(vault: ClusterSecrets, tier: TierDocument, root: Path, recipient:
     return Report(made=made, kept=kept, escrow=escrow.write(root, tier.stack, recipient, known) if new else file, escrow_is_new=new)
 
 
-def restore(vault: ClusterSecrets, tier: TierDocument, root: Path, content: dict[str, Content]) -> Report:
+def restore(vaults: Vaults, tier: TierDocument, root: Path, content: dict[str, Content]) -> Report:
     """Put back from an opened escrow what is missing; what exists stays as it is."""
-    wanted = in_cluster(tier)
-    vault.ensure_namespace()
-    known = vault.read(secret.name for secret in wanted)
+    wanted = needed(tier)
+    vaults.cluster.ensure_namespace()
+    known = vaults.read(wanted)
     missing = [secret for secret in wanted if secret.name not in known]
-    made = tuple(secret.name for secret in missing if secret.name in content and vault.create(secret, content[secret.name]))
-    signing = (known | content).get(SIGNING)
-    if signing:
-        _publish(root, tier, signing["ed25519.key"])
+    made = tuple(secret.name for secret in missing if secret.name in content and vaults.create(secret, content[secret.name]))
+    _publish(root, tier, known | content)
     return Report(made=made, kept=tuple(known), escrow=None)
 
 
-def problems(vault: ClusterSecrets, tier: TierDocument) -> list[Problem]:
+def problems(vaults: Vaults, tier: TierDocument) -> list[Problem]:
     """Everything that is wrong with a tier's secrets: missing, incomplete, ending soon, or not opening what they should."""
-    wanted = in_cluster(tier)
-    known = vault.read(secret.name for secret in wanted)
-    where = f"{tier.namespace} in context {vault.kubectl.context}"
+    wanted = needed(tier)
+    known = vaults.read(wanted)
+    where = vaults.place
     make = f"perene secrets init {tier.stack}"
     found = [
         Problem(what=f"the secret {secret.name} is missing ({secret.purpose})", where=where, fix=make)
@@ -93,13 +91,8 @@ def problems(vault: ClusterSecrets, tier: TierDocument) -> list[Problem]:
     return found
 
 
-def in_cluster(tier: TierDocument) -> tuple[Needed, ...]:
-    """The needed secrets that live in the cluster; those in a cloud's vault are made there."""
-    return tuple(secret for secret in needed(tier) if secret.ref.vault == "kubernetes")
-
-
 def remake(tier: TierDocument, secret: Needed) -> str:
-    """The command that makes one secret anew."""
+    """The command that makes one secret of the cluster anew."""
     return f"kubectl -n {tier.namespace} delete secret {secret.name}, then perene secrets init {tier.stack}"
 
 
@@ -119,31 +112,32 @@ def public_key_file(root: Path, tier: TierDocument) -> Path:
     return (root / "keys" if tier.guarded else root / ".perene" / "keys") / f"{tier.stack}.pub"
 
 
-def _make_missing(vault: ClusterSecrets, wanted: tuple[Needed, ...], known: dict[str, Content], tier: TierDocument) -> tuple[str, ...]:
+def _make_missing(vaults: Vaults, wanted: tuple[Needed, ...], known: dict[str, Content], tier: TierDocument) -> tuple[str, ...]:
     key_name = next((secret.name for secret in wanted if secret.purpose == "encryption-key"), "")
     made = []
     for secret in wanted:
         if secret.name in known:
             continue
         content = material.make(secret, known, tier.system, key_name)
-        if vault.create(secret, content):
+        if vaults.create(secret, content):
             made.append(secret.name)
             known[secret.name] = content
         else:
-            known |= vault.read([secret.name])
+            known |= vaults.read([secret])
     return tuple(made)
 
 
 def _refuse_lost(wanted: tuple[Needed, ...], known: Mapping[str, Content], claims: set[str], stack: str) -> None:
     """A lost secret is never made anew while something exists that only the lost one opens."""
     lost = []
+    sealed = next((secret.name for secret in wanted if secret.purpose == "sentinel" and secret.name in known), "")
     for secret in wanted:
         if secret.name in known:
             continue
         if secret.volume and secret.volume in claims:
             lost.append((secret.name, f"the volume claim {secret.volume} exists, and its content knows only the lost one"))
-        if secret.purpose == "encryption-key" and SENTINEL in known:
-            lost.append((secret.name, f"{SENTINEL} shows that there was one, and what it sealed opens with no other"))
+        if secret.purpose == "encryption-key" and sealed:
+            lost.append((secret.name, f"{sealed} shows that there was one, and what it sealed opens with no other"))
     if lost:
         raise PereneError(
             problems=[
@@ -158,8 +152,10 @@ def _refuse_lost(wanted: tuple[Needed, ...], known: Mapping[str, Content], claim
         )
 
 
-def _publish(root: Path, tier: TierDocument, signing_key: bytes) -> None:
-    file, public = public_key_file(root, tier), material.public_key(signing_key)
+def _publish(root: Path, tier: TierDocument, known: Mapping[str, Content]) -> None:
+    if tier.signing is None or tier.signing.name not in known:
+        return
+    file, public = public_key_file(root, tier), material.public_key(known[tier.signing.name][tier.signing.key])
     if not file.exists() or file.read_bytes() != public:
         if tier.guarded:
             file.parent.mkdir(exist_ok=True)
@@ -181,10 +177,8 @@ def _certificate_problems(secret: Needed, certificate: bytes, where: str, fix: s
 
 
 def _key_problems(wanted: tuple[Needed, ...], known: Mapping[str, Content], where: str) -> list[Problem]:
-    key = next(
-        (known[secret.name].get(secret.ref.key) for secret in wanted if secret.purpose == "encryption-key" and secret.name in known), None
-    )
-    sealed = known.get(SENTINEL, {}).get("sentinel")
+    content = {secret.purpose: known[secret.name].get(secret.ref.key) for secret in wanted if secret.name in known}
+    key, sealed = content.get("encryption-key"), content.get("sentinel")
     if key and sealed and not sentinel.opens(key, sealed):
         return [
             Problem(

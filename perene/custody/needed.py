@@ -7,8 +7,6 @@ from perene.contract.tier import PostgresEndpoint, SecretRef, Store, TierDocumen
 
 Purpose = Literal["ca", "certificate", "password", "repository", "encryption-key", "sentinel", "signing"]
 CA = "perene-ca"
-SENTINEL = "perene-sentinel"
-SIGNING = "perene-signing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +38,11 @@ def needed(tier: TierDocument) -> tuple[Needed, ...]:
         claim = tier.repository.claim or ""
         found.append(Needed(purpose="repository", ref=tier.repository.password, keys=(tier.repository.password.key,), volume=claim))
     if tier.encryption_key:
-        ref = tier.encryption_key.ref
+        ref, seal = tier.encryption_key.ref, tier.encryption_key.sentinel
         found.append(Needed(purpose="encryption-key", ref=ref, keys=(ref.key,)))
-        found.append(Needed(purpose="sentinel", ref=_in_cluster(tier, SENTINEL, "sentinel"), keys=("sentinel",)))
-    found.append(Needed(purpose="signing", ref=_in_cluster(tier, SIGNING, "ed25519.key"), keys=("ed25519.key",)))
+        found += [Needed(purpose="sentinel", ref=seal, keys=(seal.key,))] if seal else []
+    if tier.signing:
+        found.append(Needed(purpose="signing", ref=tier.signing, keys=(tier.signing.key,)))
     return tuple({(secret.ref.vault, secret.ref.scope, secret.name): secret for secret in found}.values())
 
 

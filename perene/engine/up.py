@@ -12,6 +12,7 @@ from perene.contract.steps import StepDocument
 from perene.contract.tier import TierDocument
 from perene.custody import init
 from perene.custody.cluster_secrets import ClusterSecrets
+from perene.custody.vaults import Vaults
 from perene.engine import apply, cluster_choice, cluster_images, engine_choice, monitor, proof
 from perene.engine.engine_choice import Engine
 from perene.engine.lock import alone
@@ -118,7 +119,7 @@ def load_images(run: Run) -> str:
 
 def make_secrets(run: Run) -> str:
     """What is secret, where this command may make it: a guarded tier's is made by hand, with its escrow."""
-    vault = ClusterSecrets(run.target.client(run.progress.log), run.stack, run.tier.namespace)
+    vault = Vaults(ClusterSecrets(run.target.client(run.progress.log), run.stack, run.tier.namespace))
     if run.tier.guarded:
         problems = init.problems(vault, run.tier)
         if problems:

@@ -73,5 +73,8 @@ def tier(*, guarded: bool = False) -> TierDocument:
         namespace="lux",
         stores={"main": store},
         repository=Repository(kind="volume", url="/repository", password=reference("perene-restic", "password"), claim="perene-repository"),
-        encryption_key=EncryptionKey(kind="kubernetes", ref=reference("perene-encryption-key", "key")),
+        encryption_key=EncryptionKey(
+            kind="kubernetes", ref=reference("perene-encryption-key", "key"), sentinel=reference("perene-sentinel", "sentinel")
+        ),
+        signing=reference("perene-signing", "ed25519.key"),
     )

@@ -10,6 +10,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from perene.custody import certificates, escrow, init, sentinel
 from perene.custody.needed import needed
+from perene.custody.vaults import Vaults
 from perene.errors import PereneError
 from tests.custody.doubles import DoubleOfClusterSecrets, tier
 
@@ -34,21 +35,21 @@ def test_the_needed_secrets_follow_from_the_tier_document() -> None:
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     vault = DoubleOfClusterSecrets()
-    first = init.initialise(vault, tier(), tmp_path, None)
+    first = init.initialise(Vaults(vault), tier(), tmp_path, None)
     before = {name: dict(content) for name, content in vault.secrets.items()}
-    second = init.initialise(vault, tier(), tmp_path, None)
+    second = init.initialise(Vaults(vault), tier(), tmp_path, None)
     assert list(first.made) == ALL
     assert second.made == ()
     assert vault.secrets == before, "an existing secret must never be overwritten"
-    assert init.problems(vault, tier()) == []
+    assert init.problems(Vaults(vault), tier()) == []
 
 
 def test_only_the_missing_ones_are_made(tmp_path: Path) -> None:
     vault = DoubleOfClusterSecrets()
-    init.initialise(vault, tier(), tmp_path, None)
+    init.initialise(Vaults(vault), tier(), tmp_path, None)
     kept = vault.secrets["perene-encryption-key"]["key"]
     del vault.secrets["main-g1-app"], vault.secrets["perene-sentinel"]
-    report = init.initialise(vault, tier(), tmp_path, None)
+    report = init.initialise(Vaults(vault), tier(), tmp_path, None)
     assert report.made == ("main-g1-app", "perene-sentinel")
     assert vault.secrets["perene-encryption-key"]["key"] == kept
     assert sentinel.opens(kept, vault.secrets["perene-sentinel"]["sentinel"]), "a late sentinel is sealed with the existing key"
@@ -56,20 +57,20 @@ def test_only_the_missing_ones_are_made(tmp_path: Path) -> None:
 
 def test_a_lost_key_is_never_made_anew(tmp_path: Path) -> None:
     vault = DoubleOfClusterSecrets()
-    init.initialise(vault, tier(), tmp_path, None)
+    init.initialise(Vaults(vault), tier(), tmp_path, None)
     del vault.secrets["perene-encryption-key"]
     with pytest.raises(PereneError, match=r"perene-encryption-key is lost and is not made anew(.|\n)*perene secrets restore dev"):
-        init.initialise(vault, tier(), tmp_path, None)
+        init.initialise(Vaults(vault), tier(), tmp_path, None)
     assert "perene-encryption-key" not in vault.secrets
 
 
 def test_a_lost_password_is_never_made_anew_while_its_volume_exists(tmp_path: Path) -> None:
     vault = DoubleOfClusterSecrets()
-    init.initialise(vault, tier(), tmp_path, None)
+    init.initialise(Vaults(vault), tier(), tmp_path, None)
     vault.existing_claims = {"perene-repository", "data-main-g1-0"}
     del vault.secrets["perene-restic"], vault.secrets["main-g1-admin"]
     with pytest.raises(PereneError) as refused:
-        init.initialise(vault, tier(), tmp_path, None)
+        init.initialise(Vaults(vault), tier(), tmp_path, None)
     assert len(refused.value.problems) == 2, "all lost secrets are named at once"
     assert "perene-repository" in str(refused.value)
 
@@ -77,7 +78,7 @@ def test_a_lost_password_is_never_made_anew_while_its_volume_exists(tmp_path: Pa
 def test_a_guarded_tier_wants_an_escrow_recipient(tmp_path: Path) -> None:
     vault = DoubleOfClusterSecrets()
     with pytest.raises(PereneError, match="has no escrow recipient"):
-        init.initialise(vault, tier(guarded=True), tmp_path, None)
+        init.initialise(Vaults(vault), tier(guarded=True), tmp_path, None)
     assert vault.secrets == {}, "nothing is made before everything is known to be well"
 
 
@@ -85,17 +86,17 @@ def test_the_escrow_opens_with_the_identity_and_restores_everything(tmp_path: Pa
     identity = pyrage.x25519.Identity.generate()
     (tmp_path / "identity").write_text(f"# created: today\n{identity}\n")
     vault = DoubleOfClusterSecrets()
-    report = init.initialise(vault, tier(guarded=True), tmp_path, str(identity.to_public()))
+    report = init.initialise(Vaults(vault), tier(guarded=True), tmp_path, str(identity.to_public()))
     assert report.escrow is not None
     assert report.escrow.read_text().startswith("-----BEGIN AGE ENCRYPTED FILE-----")
     assert report.escrow.stat().st_mode & 0o077 == 0, "the escrow is the operator's alone"
     assert (tmp_path / ".perene").stat().st_mode & 0o077 == 0
 
-    again = init.initialise(vault, tier(guarded=True), tmp_path, str(identity.to_public()))
+    again = init.initialise(Vaults(vault), tier(guarded=True), tmp_path, str(identity.to_public()))
     assert not again.escrow_is_new, "a run that makes nothing writes nothing"
 
     empty = DoubleOfClusterSecrets()
-    restored = init.restore(empty, tier(guarded=True), tmp_path, escrow.read(report.escrow, tmp_path / "identity"))
+    restored = init.restore(Vaults(empty), tier(guarded=True), tmp_path, escrow.read(report.escrow, tmp_path / "identity"))
     assert list(restored.made) == ALL
     assert empty.secrets == vault.secrets
 
@@ -107,19 +108,19 @@ def test_the_escrow_opens_with_the_identity_and_restores_everything(tmp_path: Pa
 def test_a_wrong_recipient_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     vault = DoubleOfClusterSecrets()
     with pytest.raises(PereneError, match="is not an age recipient"):
-        init.initialise(vault, tier(), tmp_path, "age1wrong")
+        init.initialise(Vaults(vault), tier(), tmp_path, "age1wrong")
     assert vault.secrets == {}
 
 
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
     vault = DoubleOfClusterSecrets()
-    init.initialise(vault, tier(), tmp_path, None)
+    init.initialise(Vaults(vault), tier(), tmp_path, None)
     del vault.secrets["main-g1-app"]
     vault.secrets["main-g1-admin"] = {"username": b"admin"}
     vault.secrets["perene-encryption-key"] = {"key": b"0" * 32}
     other = certificates.make_authority("other")
     vault.secrets["main-g1-tls"]["tls.crt"] = certificates.make_server(other, ("elsewhere",)).certificate
-    text = "\n".join(str(problem) for problem in init.problems(vault, tier()))
+    text = "\n".join(str(problem) for problem in init.problems(Vaults(vault), tier()))
     for expected in (
         "main-g1-app is missing",
         "main-g1-admin has no password",
@@ -148,7 +149,7 @@ def test_no_secret_shows_in_a_representation() -> None:
 def test_the_public_key_of_a_dev_cluster_stays_out_of_git_and_that_of_a_guarded_tier_goes_in(tmp_path: Path) -> None:
     assert init.public_key_file(tmp_path, tier()) == tmp_path / ".perene/keys/dev.pub"
     assert init.public_key_file(tmp_path, tier(guarded=True)) == tmp_path / "keys/dev.pub"
-    init.initialise(DoubleOfClusterSecrets(), tier(), tmp_path, None)
+    init.initialise(Vaults(DoubleOfClusterSecrets()), tier(), tmp_path, None)
     shown = subprocess.run(
         ["openssl", "pkey", "-pubin", "-in", str(tmp_path / ".perene/keys/dev.pub"), "-noout", "-text"],
         capture_output=True,

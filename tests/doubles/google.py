@@ -35,6 +35,7 @@ class Google:
     def __init__(self) -> None:
         self.objects: dict[str, Json] = {}
         self.policies: dict[str, Json] = {}
+        self.values: dict[str, list[Json]] = {}
         self.mutations: list[str] = []
         self.calls: list[str] = []
         self.lock = threading.Lock()
@@ -170,11 +171,37 @@ class Google:
     # -- Secret Manager, Monitoring, IAM --------------------------------------------------------------------------------
     def _secrets(self, method: str, path: str, query: dict[str, list[str]], body: Json) -> tuple[int, Json]:
         path = path.removeprefix("v1/")
+        secret, _, rest = path.partition("/versions")
+        key = f"secrets/{secret}"
+        if path.endswith(":addVersion"):
+            return self._add_version(f"secrets/{path.removesuffix(':addVersion')}", body)
+        if rest or path.endswith("/versions"):
+            return self._versions(key, rest, method)
         if method == "POST":
             name = f"{path}/{query['secretId'][0]}"
-            self.objects[f"secrets/{name}"] = {**body, "name": name.replace("projects/", "projects/"), "createTime": "2026-01-01T00:00:00Z"}
+            self.objects[f"secrets/{name}"] = {**body, "name": name, "createTime": "2026-01-01T00:00:00Z"}
             return self._get(f"secrets/{name}")
         return self._plain("secrets", method, path, body)
+
+    def _add_version(self, key: str, body: Json) -> tuple[int, Json]:
+        if key not in self.objects:
+            return 404, _error(404, f"{key} was not found")
+        versions = self.values.setdefault(key, [])
+        versions.append({"data": body["payload"]["data"], "state": "ENABLED"})
+        return 200, {"name": f"{key.removeprefix('secrets/')}/versions/{len(versions)}", "state": "ENABLED"}
+
+    def _versions(self, key: str, rest: str, method: str) -> tuple[int, Json]:
+        if key not in self.objects:
+            return 404, _error(404, f"{key} was not found")
+        versions = self.values.get(key, [])
+        name = key.removeprefix("secrets/")
+        number, _, verb = rest.strip("/").partition(":")
+        if verb == "access":
+            return 200, {"name": f"{name}/versions/{number}", "payload": {"data": versions[int(number) - 1]["data"]}}
+        if verb == "disable":
+            versions[int(number) - 1]["state"] = "DISABLED"
+            return 200, {}
+        return 200, {"versions": [{"name": f"{name}/versions/{n}", "state": v["state"]} for n, v in enumerate(versions, 1)]}
 
     def _monitoring(self, method: str, path: str, query: dict[str, list[str]], body: Json) -> tuple[int, Json]:
         path = path.removeprefix("v3/")
