@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("perene.cli.audit", "what was done to data and guards, and whether the record is whole"),
     "health": ("perene.cli.health", "one verdict over every store, worst first; --lost when data seems gone"),
     "report": ("perene.cli.report", "a self-contained page: the tier, its backups as a calendar, restore times, goals"),
+    "doctor": ("perene.cli.doctor", "versions, configuration, events and logs in one archive, secrets masked"),
     "exporter": ("perene.cli.exporter", "figures on sets, drills, volumes and jobs for Prometheus"),
     "plan": ("perene.cli.plan", "show a tier before anything is done: stores, copies, guards, a picture"),
     "up": ("perene.cli.up", "bring a dev tier up: engine, cluster, images, secrets, stack, proof"),

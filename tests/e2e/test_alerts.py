@@ -1,0 +1,109 @@
+"""A real page for a real fault, and its end: the disk fills, the backup breaks, the jobs stop, connections and a query hold on."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.conftest import needs
+from tests.e2e.watched import ROOT, Watched
+
+pytestmark = [
+    pytest.mark.e2e,
+    needs("prometheus", "prometheus-alertmanager", "prometheus-postgres-exporter", "kubectl"),
+]
+KUBECONFIG = Path(os.environ.get("PERENE_E2E_KUBECONFIG", ROOT / ".perene/local/kubeconfig"))
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    if not KUBECONFIG.is_file():
+        pytest.skip("no local cluster: perene local up (or PERENE_E2E_KUBECONFIG)")
+    one = Watched(KUBECONFIG, tmp_path_factory.mktemp("watched"))
+    try:
+        one.up()
+        yield one
+    finally:
+        one.down()
+
+
+def connect(watched: Watched, name: str = "app") -> "psycopg.Connection[tuple[object, ...]]":
+    where = f"host={watched.address} user=postgres dbname=postgres application_name={name} connect_timeout=5"
+    return psycopg.connect(where, autocommit=True)
+
+
+FAULTS = (
+    "PereneVolumeFull",
+    "PereneVolumeNearlyFull",
+    "PereneConnectionsHigh",
+    "PereneSlowQuery",
+    "PereneBackupFailed",
+    "PereneBackupJobStopped",
+)
+
+
+def test_nothing_pages_while_nothing_is_wrong(watched: Watched) -> None:
+    watched.wait("the backup ran once", lambda: bool(watched.kubectl("get", "cronjob", "perene-backup", "-o", _SUCCESS)), 130)
+    time.sleep(15)
+    firing = {one["labels"]["alertname"] for one in watched.receiver.posted if one["status"] == "firing"}
+    assert not firing & set(FAULTS), "no page without a fault"
+    assert not firing & {"PereneStoreDown", "PereneDatabaseDown", "PereneVolumeUnwatched", "PereneExporterSilent"}, (
+        f"every figure that the signals ask for is there\n{watched.story()}"
+    )
+
+
+def test_a_filling_volume_pages_twice_and_clears_when_there_is_room(watched: Watched) -> None:
+    watched.kubectl("exec", "main-g1-0", "--", "sh", "-c", "dd if=/dev/zero of=/data/filler bs=1M 2>/dev/null || true")
+    watched.fires("PereneVolumeNearlyFull", 180)
+    watched.fires("PereneVolumeFull", 180)
+    page = watched.receiver.last("PereneVolumeFull")
+    assert page is not None
+    assert page["labels"]["store"] == "main"
+    assert page["labels"]["owner"] == "plataforma@direitolux.example"
+    assert page["annotations"]["runbook"] == "docs/runbooks/volume-full.md"
+    assert page["annotations"]["first"].startswith("1. ")
+    watched.kubectl("exec", "main-g1-0", "--", "rm", "/data/filler")
+    watched.clears("PereneVolumeFull", 180)
+    watched.clears("PereneVolumeNearlyFull", 180)
+
+
+def test_held_connections_page_and_clear_when_they_go(watched: Watched) -> None:
+    held = [connect(watched) for _ in range(15)]
+    watched.fires("PereneConnectionsHigh")
+    for connection in held:
+        connection.close()
+    watched.clears("PereneConnectionsHigh")
+
+
+def test_a_slow_query_pages_and_clears_and_a_backup_does_not(watched: Watched) -> None:
+    def sleep(name: str, seconds: int) -> None:
+        with connect(watched, name) as connection:
+            connection.execute("select pg_sleep(%s)", [seconds])
+
+    dump = threading.Thread(target=sleep, args=("pg_dump", 20))
+    dump.start()
+    dump.join()
+    assert watched.receiver.last("PereneSlowQuery") is None, "a backup is allowed to take long"
+    slow = threading.Thread(target=sleep, args=("app", 25))
+    slow.start()
+    watched.fires("PereneSlowQuery", 60)
+    slow.join()
+    watched.clears("PereneSlowQuery", 60)
+
+
+def test_a_broken_backup_then_stopped_jobs_page_and_clear_with_the_next_success(watched: Watched) -> None:
+    watched.kubectl("create", "configmap", "flag", "--from-literal=broken=yes")
+    watched.fires("PereneBackupFailed", 150)
+    watched.kubectl("patch", "cronjob", "perene-backup", "-p", '{"spec":{"suspend":true}}')
+    watched.fires("PereneBackupJobStopped", 90)
+    watched.kubectl("delete", "configmap", "flag")
+    watched.kubectl("patch", "cronjob", "perene-backup", "-p", '{"spec":{"suspend":false}}')
+    watched.clears("PereneBackupJobStopped", 90)
+    watched.clears("PereneBackupFailed", 150)
+
+
+_SUCCESS = "jsonpath={.status.lastSuccessfulTime}"
