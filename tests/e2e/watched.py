@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +136,11 @@ class Receiver:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return int(server.server_address[1])
 
+    def firing(self) -> set[str]:
+        """The alerts that page now."""
+        names = {one["labels"]["alertname"] for one in self.posted}
+        return {name for name in names if (self.last(name) or {})["status"] == "firing"}
+
     def last(self, alert: str) -> dict[str, Any] | None:
         """The newest notice about an alert."""
         return next((one for one in reversed(self.posted) if one["labels"]["alertname"] == alert), None)
@@ -173,10 +179,11 @@ class Watched:
         self._start(words, KUBECONFIG=str(self.kubeconfig), PYTHONPATH=str(ROOT))
         queries = ROOT / "infra/components/files/postgres-exporter-queries.yml"
         source = f"postgresql://postgres@{address}:5432/postgres?sslmode=disable&application_name=perene-exporter"
-        self._start(
-            ["prometheus-postgres-exporter", f"--web.listen-address=127.0.0.1:{postgres}", f"--extend.query-path={queries}"],
-            DATA_SOURCE_NAME=source,
-        )
+        # the version of Debian 12 asks a PostgreSQL 17 for a column that it no longer has, which fills the server's log with errors
+        words = ["prometheus-postgres-exporter", "--no-collector.bgwriter", f"--extend.query-path={queries}"]
+        self._start([*words, f"--web.listen-address=127.0.0.1:{postgres}"], DATA_SOURCE_NAME=source)
+        for port in (exporter, postgres):
+            self.wait("the exporters show figures", lambda port=port: b"_" in _page(port), 30)  # type: ignore[misc]
         self._configure(exporter, postgres, alertmanager, hook)
         self._start(
             [
@@ -270,6 +277,15 @@ class Watched:
         self.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s", check=False)
         if volume:
             self.kubectl("delete", "pv", volume, "--timeout=30s", check=False)
+
+
+def _page(port: int) -> bytes:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            body: bytes = answer.read()
+    except OSError:
+        return b""
+    return body
 
 
 _READY = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
