@@ -51,11 +51,13 @@ class Server:
             os.chown(self.directory, 65534, 65534)
         data = self.directory / "data"
         self._run("initdb", "-D", data, "-U", "admin", "-A", "trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
-        settings = "-c listen_addresses='' -c fsync=off -c max_connections=60 -c log_statement=all -c log_line_prefix='%m %p %u '"
-        options = f"-k {self.directory} {settings}"
-        self._run("pg_ctl", "start", "-w", "-D", data, "-o", options, "-l", self.directory / "log")
+        self.start_again()
         with psycopg.connect(self.conninfo("admin", "postgres"), autocommit=True) as admin:
             admin.execute(ROLES)
+
+    def start_again(self) -> None:
+        options = f"-k {self.directory} -c listen_addresses='' -c fsync=off -c max_connections=60 -c shared_buffers=32MB"
+        self._run("pg_ctl", "start", "-w", "-D", self.directory / "data", "-o", options, "-l", self.directory / "log")
 
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", self.directory / "data")
