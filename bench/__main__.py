@@ -11,6 +11,7 @@ from bench import Row
 # name: (module with `run() -> list[Row]`, what it measures). Modules are imported when they run: some need a server.
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "program": ("bench.program", "the program against a bare Pulumi program, and its cost per store"),
+    "migrate": ("bench.migrate", "perene migrate: plan, an apply with nothing to do, a rehearsal"),
 }
 
 

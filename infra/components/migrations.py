@@ -40,7 +40,8 @@ class MigrationsArgs:
     """scripts: file name -> SQL, of the store's migrations directory.
 
     approved: refuse to run without `rehearsal.json`, `restore-point.json` and `approval.json` in evidence (file name -> document);
-    keys: who may approve: name -> public key, PEM.
+    keys: who may approve: name -> public key, PEM. after: refuse what `before.json` in evidence, the ledger of the environment before
+    this one (`perene migrate export`), does not have.
     commit: of the scripts, for the audit; application: sessions named APPLICATION/VERSION count as running versions.
     host: the server's name in its certificate, or 127.0.0.1 with a proxy in the pod; workload: whose Secrets hold the password and the
     authority (empty with a proxy, which logs in as service_account); proxy: (image, connection name) of the Cloud SQL proxy.
@@ -60,6 +61,7 @@ class MigrationsArgs:
     port: int = 5432
     workload: str = ""
     proxy: tuple[str, str] | None = None
+    after: bool = False
     service_account: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -124,6 +126,7 @@ class Migrations(pulumi.ComponentResource):
         # Every environment logs in as the role that the tier declares; with IAM its name is the identity's.
         words += ["--role", args.user, "--lock-timeout", str(args.lock_timeout), "--statement-timeout", str(args.statement_timeout)]
         words += ["--blocked-limit", str(args.blocked_limit)]
+        words += ["--after", f"{EVIDENCE}/before.json"] if args.after else []
         return [*words, "--approved", args.store, "--evidence", EVIDENCE, "--keys", f"{EVIDENCE}/keys"] if args.approved else words
 
     def _environment(self) -> dict[str, str]:

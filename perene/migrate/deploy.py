@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from perene.contract.migration import Finding
+from perene.contract.migration import Finding, LedgerExport
 from perene.contract.values import Duration
 from perene.errors import PereneError, Problem
 from perene.exit_codes import ExitCode
@@ -40,7 +40,8 @@ class Applications:
 class Deployment:
     """One database and the scripts of its directory.
 
-    database: libpq connection string; role: whom the login must be; admission: the evidence that prod asks for.
+    database: libpq connection string; role: whom the login must be; admission: the evidence that prod asks for;
+    before: the ledger of the environment that must have these scripts already.
     """
 
     database: str
@@ -49,6 +50,7 @@ class Deployment:
     role: str = "migrator"
     limits: Limits = field(default_factory=Limits)
     admission: Admission | None = None
+    before: LedgerExport | None = None
     applications: Applications = field(default_factory=Applications)
     tell: Callable[[str], None] = lambda _: None
 
@@ -74,6 +76,7 @@ class Deployment:
                     until=until,
                 )
                 problems += self.admission.problems(todo, document.impact) if self.admission else []
+                problems += state.not_yet_in(self.before, todo) if self.before else []
                 findings = [finding for migration in document.pending for finding in migration.findings]
             else:
                 begun = state.unfinished(connection)

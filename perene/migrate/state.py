@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from perene.contract.migration import AppliedMigration
+from perene.contract.migration import AppliedMigration, LedgerExport
 from perene.errors import Problem
 from perene.migrate import ledger
 from perene.migrate.scripts import Migration
@@ -78,6 +78,21 @@ def disagreements(migrations: Sequence[Migration], applied: Sequence[AppliedMigr
                 )
             )
     return problems
+
+
+def not_yet_in(before: LedgerExport, todo: Iterable[Migration]) -> list[Problem]:
+    """Migrations that the environment before this one does not have with exactly this text."""
+    have = {(row.version, row.up_checksum, row.down_checksum) for row in before.applied}
+    return [
+        Problem(
+            what=f"{before.environment} does not have {migration.label} with this text (its ledger of {before.taken_at})",
+            where=migration.up.path,
+            why="it would be the first time that it runs anywhere",
+            fix=f"apply it in {before.environment}, then perene migrate export {before.environment}",
+        )
+        for migration in todo
+        if (migration.version, migration.up.checksum, migration.down.checksum) not in have
+    ]
 
 
 def other_action(begun: Progress, action: str) -> list[Problem]:

@@ -78,6 +78,12 @@ def test_in_prod_it_asks_for_rehearsal_restore_point_and_approval() -> None:
     assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in made["ConfigMap"]["data"]), "what a ConfigMap accepts"
 
 
+def test_in_staging_it_asks_for_the_ledger_of_dev() -> None:
+    made = declared(after=True, evidence={"before.json": "{}"})
+    command = made["Job"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert command[-2:] == ["--after", "/etc/perene/evidence/before.json"]
+
+
 def test_with_cloud_sql_the_proxy_is_a_native_sidecar_and_logs_in() -> None:
     made = declared(proxy=("proxy@sha256:1", "p:r:i"), service_account="main-g1-migrator", host="127.0.0.1", user="m@p.iam", workload="")
     pod = made["Job"]["spec"]["template"]["spec"]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_the_same_four_migrations_reach_every_environment_and_status_says_so(ser
     assert status.verdict == "equal"
     assert status.rows["004_users_phone"] == {"dev": "applied", "staging": "applied", "prod": "applied"}
     assert lux.value("SELECT bool_and(indisvalid) FROM pg_index WHERE indexrelid::regclass::text ~ '^(users|cases)_'") is True
+
+
+def test_staging_takes_only_what_dev_has_with_the_same_text(server: Server, lux: Database) -> None:
+    staging = Database(server, server.new_database(), lux.directory)
+    lux.deployment().apply(until=3)
+    with lux.connect() as connection:
+        dev = export(connection, "dev")
+    after = replace(staging.deployment(), before=dev)
+    with pytest.raises(PereneError, match="dev does not have 004_users_phone with this text"):
+        after.apply()
+    assert len(after.apply(until=3)) == 3
 
 
 def test_blue_green_switch_loses_no_write_and_the_old_version_is_never_broken(lux: Database, tmp_path: Path) -> None:
