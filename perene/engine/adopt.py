@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 from perene.engine import engine_choice, monitor, target
-from perene.engine.dry_run import MANAGER
+from perene.engine.apply import lines
+from perene.engine.dry_run import MANAGER, look
 from perene.engine.kubectl import Kubectl
 from perene.engine.lock import alone
-from perene.engine.objects import Declared, declared, shown
+from perene.engine.objects import Declared, declared
 from perene.engine.program import Program
 from perene.engine.progress import Progress
 from perene.engine.pulumi_cli import UPSERT, Cli
@@ -21,20 +22,22 @@ def adopt(root: Path, stack: str, progress: Progress) -> None:
     """Take what the embedded way made into the CLI's state. PereneError when anything is missing, foreign, or would still change."""
     program = monitor.run(root, stack)
     where = target.of_stack(root, stack)
-    engine = engine_choice.choose(root, "cli")
+    engine = engine_choice.cli(root)
+    if isinstance(engine, str):
+        raise PereneError(f"there is no Pulumi CLI: {engine}", fix="install it: https://www.pulumi.com/docs/install/")
     with alone(root, f"perene adopt-state {stack}"), progress.stage("adopt"):
         kubectl = where.client(progress.log)
         kubectl.ready()
         refuse_foreign(kubectl, program)
         wanted = declared(program)
-        _refuse_missing(kubectl, wanted)
+        _refuse_difference(kubectl, program, wanted)
         cli = Cli(root, stack, where, progress, engine.program)
         cli.prepare()
         before = {step.urn: step.op for step in parse_steps(cli.preview().encode(), "pulumi preview").steps}
         if any(before.get(item.registration.urn) == "create" for item in wanted):
             progress.say("importing what exists")
+            _give_up_ownership(kubectl, wanted)
             _import(cli, program)
-        _give_up_ownership(kubectl, wanted)
         left = [step for step in parse_steps(cli.preview().encode(), "pulumi preview").steps if step.op != "same"]
         if left:
             raise PereneError(
@@ -42,6 +45,7 @@ def adopt(root: Path, stack: str, progress: Progress) -> None:
                 fix="`perene up` shows and judges them",
                 exit_code=ExitCode.CANNOT_TELL,
             )
+        engine_choice.record(root, stack, "cli")
     progress.show(f"{len(wanted)} objects of {stack} are in the CLI's state; its preview has no operations")
 
 
@@ -56,11 +60,22 @@ def _import(cli: Cli, program: Program) -> None:
         raise PereneError("\n  ".join(done.stdout.splitlines()[-6:]), where=f"pulumi up without {UPSERT} for {program.stack}")
 
 
-def _refuse_missing(kubectl: Kubectl, wanted: tuple[Declared, ...]) -> None:
-    live = {(item["kind"], item["metadata"]["name"]) for item in kubectl.live(item.manifest for item in wanted)}
-    missing = [shown(item.key) for item in wanted if (item.key[0], item.key[2]) not in live]
-    if missing:
-        raise PereneError(f"not there yet: {', '.join(missing)}", fix="`perene up` first", exit_code=ExitCode.CANNOT_TELL)
+def _refuse_difference(kubectl: Kubectl, program: Program, wanted: tuple[Declared, ...]) -> None:
+    """What exists must be what the program declares: a change belongs into an `up`, where the gate judges it."""
+    owned = [
+        owner.get("manager")
+        for item in kubectl.find_live_with_owners(item.manifest for item in wanted)
+        for owner in item["metadata"]["managedFields"]
+    ]
+    if MANAGER not in owned:
+        return
+    outlook = look(kubectl, program, wanted)
+    if any(step.op != "same" for step in outlook.steps.steps):
+        raise PereneError(
+            "what exists is not what the program declares:\n" + "\n".join(lines(outlook.steps)),
+            fix=f"`perene up {program.stack}` first",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
 
 
 def _give_up_ownership(kubectl: Kubectl, wanted: tuple[Declared, ...]) -> None:
@@ -68,10 +83,10 @@ def _give_up_ownership(kubectl: Kubectl, wanted: tuple[Declared, ...]) -> None:
     for live in kubectl.find_live_with_owners(item.manifest for item in wanted):
         owners = live["metadata"].get("managedFields") or []
         kept = [owner for owner in owners if owner.get("manager") != MANAGER]
-        if kept and len(kept) != len(owners):
+        if len(kept) != len(owners):
             patch = [
                 {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-                {"op": "replace", "path": "/metadata/managedFields", "value": kept},
+                {"op": "replace", "path": "/metadata/managedFields", "value": kept or [{}]},  # an empty list would be ignored
             ]
             metadata = live["metadata"]
             kubectl.run(

@@ -32,9 +32,8 @@ def destroy(root: Path, stack: str, progress: Progress, confirm: Callable[[str, 
         kubectl = where.client(progress.log)
         kubectl.ready()
         hooks = apply.Hooks(say=progress.say, show=progress.show, judge=lambda _: None)
-        has_state = (root / ".perene" / "pulumi" / f"Pulumi.{stack}.yaml").exists()
-        engine = engine_choice.choose(root, None if has_state else "embedded")
-        if has_state and engine.way == "cli":
+        engine = engine_choice.choose(root, stack)
+        if engine_choice.recorded(root, stack) == "cli":
             cli = Cli(root, stack, where, progress, engine.program)
             cli.prepare()
             cli.run("destroy", "--yes", "--skip-preview", "--non-interactive", "-s", stack)
@@ -42,6 +41,7 @@ def destroy(root: Path, stack: str, progress: Progress, confirm: Callable[[str, 
         removed = apply.destroy(kubectl, program, hooks)
         _remove_namespace(kubectl, tier.namespace, stack, progress)
         target.forget(root, stack)
+        engine_choice.forget(root, stack)
         for memory in (root / ".perene" / "stacks" / stack).glob("proof-*.json"):
             memory.unlink()
         if where.kind == "perene-local" and not any((root / ".perene" / "stacks").glob("*/cluster.json")):

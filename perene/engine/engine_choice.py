@@ -8,6 +8,7 @@ from typing import Literal
 
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
+from perene.private import state, write_private
 
 Way = Literal["cli", "embedded"]
 
@@ -21,25 +22,60 @@ class Engine:
     program: str = "pulumi"
 
 
-def choose(root: Path, wish: str | None) -> Engine:
-    """The engine. wish: `cli` or `embedded` when the caller insists; PereneError (exit 3) when that cannot be had."""
+def choose(root: Path, stack: str, wish: str | None = None) -> Engine:
+    """The engine of a stack: the one that brought it up, else the CLI where it can be had. wish: the caller insists.
+
+    PereneError (exit 3) when the stack was brought up the other way, or the CLI that is needed cannot be had.
+    """
+    before = recorded(root, stack)
+    if before and wish and wish != before:
+        raise PereneError(
+            f"{stack} was brought up {_said(before)}, not {_said(wish)}",
+            why="the other way knows nothing of what exists",
+            fix=f"perene adopt-state {stack}" if before == "embedded" else "leave --engine out",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
     if wish == "embedded":
         return Engine("embedded", "it was asked for")
-    found = _on_path() or _installed(root)
+    if before == "embedded":
+        return Engine("embedded", f"{stack} was brought up that way (perene adopt-state {stack} moves it to the Pulumi CLI)")
+    found = cli(root)
     if isinstance(found, Engine):
         return found
-    if wish == "cli":
+    if wish == "cli" or before == "cli":
         raise PereneError(
-            f"there is no Pulumi CLI: {found}", fix="install it: https://www.pulumi.com/docs/install/", exit_code=ExitCode.CANNOT_TELL
+            f"there is no Pulumi CLI: {found}",
+            why="the stack's state is with it" if before else "",
+            fix="install it: https://www.pulumi.com/docs/install/",
+            exit_code=ExitCode.CANNOT_TELL,
         )
     return Engine("embedded", f"pulumi is not on PATH and could not be installed ({found})")
 
 
-def _on_path() -> Engine | None:
-    if not shutil.which("pulumi"):
-        return None
-    done = subprocess.run(["pulumi", "version"], capture_output=True, text=True, timeout=60, check=False)
-    return Engine("cli", f"pulumi {done.stdout.strip()} is on PATH") if done.returncode == 0 else None
+def recorded(root: Path, stack: str) -> str | None:
+    """The way that brought a stack up in this checkout, or None."""
+    file = _file(root, stack)
+    return file.read_text(encoding="utf-8").strip() if file.exists() else None
+
+
+def record(root: Path, stack: str, way: Way) -> None:
+    """From now on the stack is applied this way."""
+    state(root, "stacks", stack)
+    write_private(_file(root, stack), way + "\n")
+
+
+def forget(root: Path, stack: str) -> None:
+    """The stack is gone: the next one may be brought up either way."""
+    _file(root, stack).unlink(missing_ok=True)
+
+
+def cli(root: Path) -> Engine | str:
+    """The CLI on PATH, or the one that is pinned; or why there is none."""
+    if shutil.which("pulumi"):
+        done = subprocess.run(["pulumi", "version"], capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode == 0:
+            return Engine("cli", f"pulumi {done.stdout.strip()} is on PATH")
+    return _installed(root)
 
 
 def _installed(root: Path) -> Engine | str:
@@ -55,3 +91,11 @@ def _installed(root: Path) -> Engine | str:
     except Exception as failure:  # noqa: BLE001 - whatever the installer meets means the same: there is no CLI
         return str(failure).strip().splitlines()[-1] if str(failure).strip() else type(failure).__name__
     return Engine("cli", "the pinned CLI was installed", str(made.command))
+
+
+def _said(way: str) -> str:
+    return {"cli": "through the Pulumi CLI", "embedded": "the embedded way"}[way]
+
+
+def _file(root: Path, stack: str) -> Path:
+    return root / ".perene" / "stacks" / stack / "way"

@@ -17,7 +17,9 @@ from perene.private import state
 @contextmanager
 def alone(root: Path, command: str) -> Iterator[None]:
     """Hold the checkout's lock. PereneError (exit 3) with the holder when another run has it."""
-    with (state(root) / "run.lock").open("a+", encoding="utf-8") as file:
+    path = state(root) / "run.lock"
+    path.touch(mode=0o600)
+    with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -153,7 +153,8 @@ def _configuration(path: Path) -> dict[str, str]:
             ],
             exit_code=ExitCode.CANNOT_TELL,
         )
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    # The real engine hands objects over with sorted keys: in file order, texts made from them would differ between the two ways.
+    return {key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in values.items()}
 
 
 class _Inline(ThreadPoolExecutor):

@@ -94,7 +94,7 @@ def check(run: Run) -> str:
 
 def choose_engine(run: Run) -> str:
     """Which way the program is applied."""
-    run.engine = engine_choice.choose(run.root, run.engine_wish)
+    run.engine = engine_choice.choose(run.root, run.stack, run.engine_wish)
     if run.engine.way == "embedded" and run.tier.environment != "dev":
         raise PereneError(
             f"{run.tier.environment} is never applied without the Pulumi CLI ({run.engine.reason})",
@@ -133,6 +133,7 @@ def make_secrets(run: Run) -> str:
 def apply_stack(run: Run) -> str:
     """The tier itself."""
     kubectl = run.target.client(run.progress.log)
+    engine_choice.record(run.root, run.stack, run.engine.way)
     if run.engine.way == "cli":
         return bring_up(run.root, run.program, run.target, command=run.engine.program, progress=run.progress, judge=run.judge)
     hooks = apply.Hooks(say=run.progress.say, show=run.progress.show, judge=run.judge)

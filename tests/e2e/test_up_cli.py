@@ -37,13 +37,13 @@ def test_a_killed_first_up_is_finished_by_running_it_again(by_cli: Tier) -> None
     run = by_cli.start("up", by_cli.stack)
     assert run.stderr
     for line in run.stderr:
-        if "StatefulSet" in line and "creating" in line:
+        if "Waiting for StatefulSet" in line:
             break
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     done = by_cli.make("up")
     assert done.returncode == 0, done.stderr
-    assert "pulumi" in done.stderr
+    assert "all of them are ours, so they are taken over" in done.stderr
     by_cli.write_rows()
 
 
@@ -78,7 +78,7 @@ def test_a_tier_moves_from_embedded_to_the_cli_without_an_operation_left(tier: T
     assert "its preview has no operations" in done.stderr
     assert moved.pod()["metadata"]["uid"] == pod, "nothing restarts"
     assert moved.rows() == rows
-    moved.edit("memory: 768MiB", "memory: 640MiB")
+    moved.edit("slowQuery: 5s", "slowQuery: 6s")
     changed = moved.make("up")
     assert changed.returncode == 0, changed.stderr
     assert moved.rows() == rows

@@ -45,12 +45,12 @@ class Tier:
             if (source / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source / name, self.root / name)
-        self.edit("volume: {size: 20GiB}", "volume: {size: 1GiB}")
+        self.edit("volume: {size: 20GiB}", "volume: {size: 2GiB}")
         self.edit("repository: {kind: volume, size: 20GiB}", "repository: {kind: volume, size: 1GiB}")
 
-    def edit(self, old: str, new: str) -> None:
-        """Change the stack file."""
-        file = self.root / f"Pulumi.{self.stack}.yaml"
+    def edit(self, old: str, new: str, name: str = "") -> None:
+        """Change the stack file, or another file of the copy."""
+        file = self.root / (name or f"Pulumi.{self.stack}.yaml")
         text = file.read_text()
         assert old in text, f"{old!r} is not in {file.name}"
         file.write_text(text.replace(old, new))
@@ -156,6 +156,13 @@ class Tier:
                     if Path(f"/proc/{parent}/comm").read_text().strip() != "postgres":
                         return int(process.name)
         raise AssertionError("no server process found on this host")
+
+    def tag_image(self, name: str, new: str) -> None:
+        """Give an image in the node a second name."""
+        process = load(Layout(self.root).process_file)
+        assert process, "the node runs"
+        command = ["nsenter", "--target", str(process.pid), "--mount", "ctr", "-n", "k8s.io", "images", "tag", name, new]
+        subprocess.run(command, check=True, capture_output=True)
 
     def kill_node(self) -> None:
         """The node's power is cut."""
