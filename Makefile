@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STACK ?= dev
 
-.PHONY: help up down destroy test e2e bench chaos lint clean
+.PHONY: help up down destroy test e2e record bench chaos lint clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -31,6 +31,9 @@ test: lint ## everything that needs no root and no cluster (under 3 minutes)
 
 e2e: $(VENV)/.ready ## the real thing: cluster, databases, backups (needs root)
 	@$(PY) -m pytest -q tests/e2e
+
+record: $(VENV)/.ready ## what the real engine registers for STACK, as a golden (needs the CLI)
+	@$(PY) -m tests.recordings $(STACK)
 
 bench: $(VENV)/.ready ## the numbers, as ratios against the plain tool in the same run
 	@$(PY) -m bench

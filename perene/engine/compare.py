@@ -17,7 +17,7 @@ def compare(here: Program, there: Program) -> Comparison:
     ]
     same = 0
     for name in ours.keys() & theirs.keys():
-        properties = tuple(_different(_comparable(ours[name], here), _comparable(theirs[name], there), ""))
+        properties = tuple(differing(_comparable(ours[name], here), _comparable(theirs[name], there), ""))
         same += not properties
         found += [ResourceDifference(key=name, found="differs", properties=properties)] if properties else []
     return Comparison(stack=there.stack, same=same, differences=tuple(sorted(found, key=lambda difference: difference.key)))
@@ -36,12 +36,13 @@ def _without_stack(value: Any, prefix: str) -> Any:
     return value.replace(prefix, "urn:pulumi:*::") if isinstance(value, str) else value
 
 
-def _different(here: Any, there: Any, path: str) -> Iterator[PropertyDifference]:
+def differing(here: Any, there: Any, path: str) -> Iterator[PropertyDifference]:
+    """The properties in which two trees differ; lists of one length item by item."""
     if isinstance(here, Mapping) and isinstance(there, Mapping):
         for name in sorted(here.keys() | there.keys()):
-            yield from _different(here.get(name), there.get(name), f"{path}.{name}" if path else name)
+            yield from differing(here.get(name), there.get(name), f"{path}.{name}" if path else name)
     elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
         for index, (one, other) in enumerate(zip(here, there, strict=True)):
-            yield from _different(one, other, f"{path}[{index}]")
+            yield from differing(one, other, f"{path}[{index}]")
     elif here != there:
         yield PropertyDifference(path=path, here=here, there=there)
