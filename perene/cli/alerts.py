@@ -1,6 +1,7 @@
 """`perene alerts`: what is watched, its rules for Prometheus, and its runbooks."""
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from perene.cli import findings
+from perene.cli.tier_of_cluster import running
 from perene.contract.tier import TierDocument
+from perene.health import checks
 from perene.health.runbooks import runbooks
 from perene.health.signals import LOG_SIGNALS, SIGNALS, prometheus_groups, rules_for, targets_of
+from perene.health.verdict import exit_code, run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -24,6 +29,21 @@ def list_signals() -> None:
     for event in LOG_SIGNALS:
         table.add_row(event.name, event.severity, " ".join(event.kinds), "at once", event.runbook)
     Console(soft_wrap=True, highlight=False).print(table)
+
+
+@app.command()
+def check(
+    stack: Annotated[str, typer.Argument(help="the tier, like dev")],
+    *,
+    namespace: Annotated[str, typer.Option(help="its namespace")] = "",
+    context: Annotated[str, typer.Option(help="kubeconfig context, for a cluster that `make up` did not make")] = "",
+) -> None:
+    """Whether anybody would be told: every rule is in the cluster, and the exporter answers in full."""
+    tier, _ = running(stack, namespace=namespace, context=context, evidence=None)
+    began = time.monotonic()
+    found = run(checks.watching(tier), 4.5)
+    findings.as_text(stack, found, time.monotonic() - began, everything=True)
+    raise typer.Exit(exit_code(found))
 
 
 @app.command("rules")

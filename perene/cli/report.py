@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from perene.contract.tier import TierDocument
+from perene.engine.tier import tier_of
 from perene.exit_codes import ExitCode
 from perene.health.sources import directory
 from perene.report.page import page, problems
@@ -17,13 +18,14 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def report(
-    evidence: Annotated[Path, typer.Argument(help="directory with the manifests and drill records that the jobs leave")],
+    stack: Annotated[str, typer.Argument(help="the tier, like dev")],
     *,
-    tier: Annotated[Path, typer.Option(help="the tier document (`tier.json`)")],
+    evidence: Annotated[Path, typer.Option(help="directory with the manifests and drill records that the jobs leave")],
+    tier: Annotated[Path | None, typer.Option(help="the tier document (default: as this checkout declares it)")] = None,
     out: Annotated[Path, typer.Option(help="where the page is written")] = Path("report.html"),
 ) -> None:
     """Write a page that needs nothing but itself. Exit 6 when it says that something is not proven."""
-    document = TierDocument.read(tier)
+    document = TierDocument.read(tier) if tier else tier_of(Path.cwd(), stack)
     found, now = directory(evidence)(document), time.time()
     out.write_text(page(document, found, now), encoding="utf-8")
     console = Console(soft_wrap=True, highlight=False)

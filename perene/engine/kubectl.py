@@ -9,6 +9,7 @@ from typing import Any
 
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
+from perene.logs import rotate
 
 Manifest = dict[str, Any]
 # A lost packet must not hang a command for the ten minutes that kubectl would wait.
@@ -117,6 +118,7 @@ class Kubectl:
     def _note(self, arguments: Sequence[str], done: "subprocess.CompletedProcess[str]") -> None:
         if self.log is None:
             return
+        rotate(self.log)
         with self.log.open("a", encoding="utf-8") as file:
             file.write(f"kubectl {' '.join(arguments)} -> {done.returncode}\n")
             file.writelines(f"    {line}\n" for line in done.stderr.splitlines()[:DATA_LINES])

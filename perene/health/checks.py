@@ -200,9 +200,14 @@ def _backups(tier: Tier) -> Iterator[Finding]:
         )
         return
     figures, now = tier.figures(), tier.clock()
-    backup, drill = f"perene backup {tier.stack}", f"perene drill {tier.stack}"
+    backup, drill = f"perene backup --namespace {tier.document.namespace}", f"perene drill --namespace {tier.document.namespace}"
     if not figures.one("perene_repository_readable"):
-        yield Finding(state=State.BAD, check="repository", what="the repository cannot be read", next=f"perene repo check {tier.stack}")
+        yield Finding(
+            state=State.BAD,
+            check="repository",
+            what="the repository cannot be read",
+            next=f"perene repo check --namespace {tier.document.namespace}",
+        )
         return
     on_hand = figures.one("perene_sets") or 0
     wanted = sum(tier.document.backups.keep.values())
@@ -270,6 +275,22 @@ def _alerts(tier: Tier) -> Iterator[Finding]:
 def _rules(tier: TierDocument) -> list[dict[str, Any]]:
     groups = prometheus_groups(rules_for(targets_of(tier.model_dump(mode="json"))), tier.stack)["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+def watching(tier: Tier) -> dict[str, Check]:
+    """Whether anybody would be told: the rules are there, and the exporter answers in full."""
+    return {"alerts": lambda: _alerts(tier), "exporter": lambda: _exporter(tier)}
+
+
+def _exporter(tier: Tier) -> Iterator[Finding]:
+    figures = tier.figures()
+    last = figures.one("perene_exporter_last_success_timestamp_seconds")
+    part = figures.label("perene_exporter_part_failed", "part")
+    good = last is not None and tier.clock() - last < 900
+    what = f"its last whole round was {age(tier.clock() - last)} ago" if last is not None else "it has made no whole round"
+    what += f"; {part} fails" if part else ""
+    log = f"kubectl -n {tier.document.namespace} logs deployment/perene-exporter"
+    yield Finding(state=State.FINE if good else State.BAD, check="exporter", what=what, next="" if good else log)
 
 
 def _key(tier: Tier) -> Iterator[Finding]:

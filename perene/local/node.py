@@ -19,6 +19,7 @@ from perene.local.layout import INSIDE, NODE_DEVICE, write_private
 from perene.local.ranges import Ranges
 from perene.local.services import Service, services
 from perene.local.volumes import Volumes
+from perene.logs import rotate_all
 
 GRACE = 20  # seconds a container gets between its stop signal and SIGKILL
 LIMIT = 90  # seconds a component may take to answer
@@ -73,6 +74,7 @@ class Node:
         """Restart what dies until told to stop."""
         table = {service.name: service for service in services(self.ranges)}
         while not self.stopping.wait(1):
+            rotate_all(INSIDE / "logs")
             for name, process in list(self.running.items()):
                 if process.poll() is not None:
                     log(f"{name} ended with {process.returncode}: starting it again")

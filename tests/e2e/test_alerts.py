@@ -1,6 +1,9 @@
 """A real page for a real fault, and its end: the disk fills, the backup breaks, the jobs stop, connections and a query hold on."""
 
+import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.conftest import needs
-from tests.e2e.watched import ROOT, Watched
+from tests.e2e.watched import NAMESPACE, ROOT, Watched
 
 pytestmark = [
     pytest.mark.e2e,
@@ -57,7 +60,7 @@ def test_nothing_pages_while_nothing_is_wrong(watched: Watched) -> None:
 
 
 def test_a_filling_volume_pages_twice_and_clears_when_there_is_room(watched: Watched) -> None:
-    watched.kubectl("exec", "main-g1-0", "--", "sh", "-c", "dd if=/dev/zero of=/data/filler bs=1M 2>/dev/null || true")
+    watched.kubectl("exec", "main-g1-0", "--", "sh", "-c", "dd if=/dev/zero of=/var/lib/perene/filler bs=1M 2>/dev/null || true")
     watched.fires("PereneVolumeNearlyFull", 180)
     watched.fires("PereneVolumeFull", 180)
     page = watched.receiver.last("PereneVolumeFull")
@@ -66,7 +69,7 @@ def test_a_filling_volume_pages_twice_and_clears_when_there_is_room(watched: Wat
     assert page["labels"]["owner"] == "plataforma@direitolux.example"
     assert page["annotations"]["runbook"] == "docs/runbooks/volume-full.md"
     assert page["annotations"]["first"].startswith("1. ")
-    watched.kubectl("exec", "main-g1-0", "--", "rm", "/data/filler")
+    watched.kubectl("exec", "main-g1-0", "--", "rm", "/var/lib/perene/filler")
     watched.clears("PereneVolumeFull", 180)
     watched.clears("PereneVolumeNearlyFull", 180)
 
@@ -104,6 +107,35 @@ def test_a_broken_backup_then_stopped_jobs_page_and_clear_with_the_next_success(
     watched.kubectl("patch", "cronjob", "perene-backup", "-p", '{"spec":{"suspend":false}}')
     watched.clears("PereneBackupJobStopped", 90)
     watched.clears("PereneBackupFailed", 150)
+
+
+def test_health_gives_its_verdict_in_time_and_names_the_suspended_job(watched: Watched) -> None:
+    watched.kubectl("patch", "cronjob", "perene-backup", "-p", '{"spec":{"suspend":true}}')
+    context = watched.kubectl("config", "current-context").strip()
+    words = [sys.executable, "-m", "perene", "health", "direito-lux-dev", f"--context={context}", f"--namespace={NAMESPACE}", "--json"]
+    environment = os.environ | {"KUBECONFIG": str(watched.kubeconfig), "PYTHONPATH": str(ROOT)}
+    began = time.monotonic()
+    done = subprocess.run(
+        [*words, f"--evidence={watched.place / 'evidence'}"],
+        env=environment,
+        cwd=watched.place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - began
+    assert done.returncode == 1, done.stderr
+    verdict = json.loads(done.stdout)
+    assert verdict["seconds"] <= 5, f"the verdict took {verdict['seconds']} s of {seconds:.1f} s in all"
+    bad = {one["what"] for one in verdict["findings"] if one["state"] == "bad"}
+    assert "perene-backup is suspended" in bad
+    assert "there is no recovery set yet" in bad
+    fine = {(one["store"], one["check"]) for one in verdict["findings"] if one["state"] == "fine"}
+    assert {("main", "pod"), ("main", "space"), ("", "cluster")} <= fine
+    lost = subprocess.run([*words, "--lost"], env=environment, cwd=watched.place, capture_output=True, text=True, check=False)
+    found = {one["check"]: one for one in json.loads(lost.stdout)["findings"]}
+    assert "kept (Retain)" in found["volume"]["what"]
+    assert "belongs to" in found["rights"]["what"], "the owner of the directory is looked at in the pod"
 
 
 _SUCCESS = "jsonpath={.status.lastSuccessfulTime}"

@@ -25,9 +25,9 @@ MINUTE = "2s"
 START = """
 set -e
 export PATH=/usr/lib/postgresql/17/bin:$PATH
-test -f /data/pg/PG_VERSION || initdb -D /data/pg -U postgres --auth=trust >/dev/null
-echo 'host all all all trust' >> /data/pg/pg_hba.conf
-exec postgres -D /data/pg -c listen_addresses='*' -c max_connections=20 -c superuser_reserved_connections=3 -c unix_socket_directories=/tmp
+test -f /var/lib/perene/pg/PG_VERSION || initdb -D /var/lib/perene/pg -U postgres --auth=trust >/dev/null
+echo 'host all all all trust' >> /var/lib/perene/pg/pg_hba.conf
+exec postgres -D /var/lib/perene/pg -c listen_addresses='*' -c max_connections=20 -c superuser_reserved_connections=3 -c unix_socket_directories=/tmp
 """
 
 
@@ -48,7 +48,7 @@ def manifests() -> dict[str, Any]:
         "command": ["/bin/sh", "-c", START],
         "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}},
         "readinessProbe": {"tcpSocket": {"port": 5432}, "periodSeconds": 2},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "volumeMounts": [{"name": "data", "mountPath": "/var/lib/perene"}],
     }
     backup = {
         "name": "backup",

@@ -1,5 +1,6 @@
 """Every signal fires when it must, is silent when it must, clears by itself, and no small change of it goes unnoticed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,16 @@ def test_every_alert_says_what_it_means_what_to_do_and_has_a_runbook(signal) -> 
 def test_names_are_unique_and_alerts_too() -> None:
     names = [signal.name for signal in SIGNALS] + [signal.name for signal in LOG_SIGNALS]
     assert len(names) == len(set(names))
+
+
+# Commands of other parts of the tool that pages name; each is checked by its own tests.
+ELSEWHERE = {"backup", "restore", "drill", "repo", "key", "local", "migrate", "secrets"}
+
+
+def test_every_command_that_a_page_names_exists() -> None:
+    from perene.cli.main import COMMANDS
+
+    texts = [step for signal in (*SIGNALS, *LOG_SIGNALS) for step in (*signal.first, signal.then)]
+    named = {word for text in texts for word in re.findall(r"\bperene ([a-z-]+)", text)}
+    assert named <= set(COMMANDS) | ELSEWHERE, named - set(COMMANDS) - ELSEWHERE
+    assert {"health", "alerts", "audit", "report"} <= set(COMMANDS)

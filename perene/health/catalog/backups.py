@@ -37,9 +37,9 @@ def _ages(metric: str, match: str, limit: int, *, hold: int, missing: int | None
     )
 
 
-_RUN = "perene backup $stack: make a set now"
+_RUN = "perene backup: make a set now"
 _HEALTH = "perene health $stack: worst first, with the next command"
-_AUDIT = "perene audit show $stack: who did it, when, and why"
+_AUDIT = "perene audit show REPOSITORY: who did it, when, and why"
 
 BACKUPS = (
     Signal(
@@ -66,7 +66,7 @@ BACKUPS = (
         summary="no recent recovery set of $store in $stack has been restored and compared",
         meaning="There are sets, but nobody has shown that they come back.",
         first=(
-            "perene drill $stack: restore the newest set and compare it",
+            "perene drill: restore the newest set and compare it",
             "perene report $stack: what did the last drills say?",
             _HEALTH,
         ),
@@ -101,7 +101,7 @@ BACKUPS = (
         meaning="The newest set did not come back as written, or a planted fault was not found: newer data has one way back less.",
         first=(
             "perene report $stack: which set, which table, which difference?",
-            "perene drill $stack --set THE_OLDER_ONE: which is the newest that does come back?",
+            "perene drill, on the older sets too: which is the newest that does come back?",
             _RUN + ", then drill it",
         ),
         then="Keep the failed set: it is the evidence. Retention never removes the newest proven one.",
@@ -117,7 +117,7 @@ BACKUPS = (
         hold=15,
         summary="no restore drill of $stack within its schedule",
         meaning="Backups go on, but nobody has tried them lately.",
-        first=("perene drill $stack", "kubectl get cronjob,job: did the drill run, is it suspended?", _HEALTH),
+        first=("perene drill", "kubectl get cronjob,job: did the drill run, is it suspended?", _HEALTH),
         then="A skipped drill is an alarm: the first sign of a broken backup is often a drill that could not start.",
         proof=_ages("perene_drill_timestamp_seconds", "$tier", 108000, hold=15, missing=None),
     ),
@@ -132,7 +132,7 @@ BACKUPS = (
         meaning="The copy that nobody can delete grows old. After a malicious deletion this is what is left.",
         first=(
             "kubectl logs of the sealing job: rights, network, or no proven set to seal?",
-            "perene drill $stack: only a proven set is sealed",
+            "perene drill: only a proven set is sealed",
             "kubectl create job --from=cronjob/NAME: seal now",
         ),
         then="The sealing identity creates and cannot delete or overwrite: a name that exists is an error worth reading.",
@@ -148,7 +148,7 @@ BACKUPS = (
         summary="the backup repository of $stack cannot be read",
         meaning="No set can be restored or made until it is readable. Unreadable is not empty.",
         first=(
-            "perene repo check $stack: network, rights, password, or damage?",
+            "perene repo check: network, rights, password, or damage?",
             "never initialise a repository over an unreadable one",
             "was something deleted? perene repo rewind --to TIME brings it back from versions or soft delete",
         ),
@@ -166,8 +166,8 @@ BACKUPS = (
         meaning="A stale lock stops retention and pruning, and in time the backups.",
         first=(
             "is a backup, prune or check still running? kubectl get jobs",
-            "perene repo unlock $stack: removes only locks whose owner is gone",
-            "perene repo check $stack",
+            "a dead run's lock is taken over by the next run: perene backup, and read what it says",
+            "perene repo check",
         ),
         then="One wrapper's stale lock stopped retention for 52 days with exit 0: that is why this pages.",
         proof=Proof(series=("perene_repository_lock_age_seconds{$tier}",), over=("21700",), below=("21500",), silence_is="exporter-silent"),
@@ -249,7 +249,7 @@ BACKUPS = (
         meaning="When it ends, clients that verify it cannot connect, and the backup cannot either. Data is safe.",
         first=(
             "perene health $stack: the day it ends",
-            "perene secrets init $stack --renew-certificates",
+            "delete the certificate's Secret and run perene secrets init $stack: the same authority signs a new one",
             "restart the store's pod so that it loads the new one",
         ),
         then="Clients verify the CA, not the certificate: renewing the certificate under the same CA needs no change at the clients.",
@@ -273,7 +273,7 @@ BACKUPS = (
         meaning="A checksum failed, a file is missing or the server panicked: data here may be damaged, sets from before are not.",
         first=(
             "kubectl logs of the pod: invalid page, could not read block, PANIC: which relation?",
-            "perene drill $stack: is the newest set good, and from when is it?",
+            "perene drill: is the newest set good, and from when is it?",
             "stop writers; then perene restore latest into a new place and compare",
         ),
         then="Keep the damaged volume until the restored copy is compared. zero_damaged_pages destroys evidence and data.",

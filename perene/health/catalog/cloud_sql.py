@@ -170,7 +170,7 @@ CLOUD_SQL = (
         first=(
             "gcloud sql instances describe: availabilityType and the zones",
             "gcloud sql operations list: maintenance or a failover that is under way clears by itself",
-            "perene backup $stack: a fresh set while there is no standby",
+            "perene backup: a fresh set while there is no standby",
         ),
         then="Open a support case when it lasts over an hour.",
         proof=Proof(series=(_m("available_for_failover", match=_STANDBY),), over=("0.98",), below=("1",), silence_is=_DOWN),
@@ -213,7 +213,7 @@ CLOUD_SQL = (
         first=(
             "gcloud sql operations list and the instance's log",
             "gcloud sql backups create: a restore point now",
-            "perene backup $stack: a logical set that does not depend on the log",
+            "perene backup: a logical set that does not depend on the log",
         ),
         then="After it is mended, take an automated backup: recovery starts from a backup and needs an unbroken log after it.",
         proof=Proof(

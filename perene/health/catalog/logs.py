@@ -19,7 +19,7 @@ LOGS = (
         first=(
             "gcloud sql backups list --instance=INSTANCE: the error of the failed run",
             "gcloud sql backups create --instance=INSTANCE: one by hand, now",
-            "perene backup $stack: a logical set beside it",
+            "perene backup: a logical set beside it",
         ),
         then="The event pages at once; automated-backup-stale pages when no success follows.",
     ),
@@ -94,7 +94,7 @@ LOGS = (
         meaning="A page checksum failed, a file is missing or the server panicked. Backups from before are not damaged.",
         first=(
             "the log entry: which relation?",
-            "perene drill $stack: is the newest set good, and from when?",
+            "perene drill: is the newest set good, and from when?",
             "stop writers; clone to a time before the first entry and compare",
         ),
         then="Keep the instance until the clone is compared, and open a support case.",

@@ -89,7 +89,7 @@ DATABASES = (
         first=(
             "select * from pg_stat_archiver: the failed segment and since when",
             "can it reach and write the archive: space, rights, password?",
-            "perene backup $stack: a set now, while it is mended",
+            "perene backup: a set now, while it is mended",
         ),
         then="Never delete files in pg_wal to make room: the archive would have a hole. Grow the volume.",
         proof=Proof(

@@ -40,7 +40,7 @@ VOLUMES = (
         first=(
             _GROW,
             "stop what writes most (imports, batch jobs), so that there is time to grow",
-            "perene backup $stack --check: is there a set from before the growth, and does it fit the repository?",
+            "perene health $stack: is there a recent set, should the worst happen?",
         ),
         then="After growing, the database recovers by itself: it replays its WAL at start. Wait; do not reset the WAL.",
         proof=Proof(series=(_AVAILABLE, _CAPACITY), over=("490", "10000"), below=("510", "10000"), silence_is="volume-unwatched"),

@@ -123,7 +123,7 @@ WORKLOADS = (
         meaning="Older sets are untouched. Every hour without a new set is an hour of data with one way back less.",
         first=(
             "kubectl logs of the newest backup job: the failed store and the reason stand in its last lines",
-            "perene backup $stack: make a set now, by hand",
+            "perene backup: make a set now, by hand",
             "perene health $stack: repository readable, space left, key in place?",
         ),
         then="Retention removes nothing while backups fail. The page clears with the next successful run.",
@@ -172,9 +172,9 @@ WORKLOADS = (
         summary="the backup job of $stack is suspended or gone",
         meaning="No new recovery set will be made. Existing ones stay.",
         first=(
-            "kubectl get cronjob: who suspended it, and why (perene audit show)?",
+            "kubectl get cronjob: who suspended it, and why (perene audit show REPOSITORY)?",
             'kubectl patch cronjob NAME -p \'{"spec":{"suspend":false}}\', or pulumi up when it is gone',
-            "perene backup $stack: make the set that was missed",
+            "perene backup: make the set that was missed",
         ),
         then="A restore in place suspends jobs for its time; it resumes them in its last step. If it was interrupted, run it again.",
         proof=Proof(series=(f"kube_cronjob_spec_suspend{{{_BACKUP}}}",), over=("1",), below=("0",), missing=10),
