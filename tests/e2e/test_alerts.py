@@ -112,11 +112,12 @@ def test_a_broken_backup_then_stopped_jobs_page_and_clear_with_the_next_success(
 def test_health_gives_its_verdict_in_time_and_names_the_suspended_job(watched: Watched) -> None:
     watched.kubectl("patch", "cronjob", "perene-backup", "-p", '{"spec":{"suspend":true}}')
     context = watched.kubectl("config", "current-context").strip()
+    evidence = f"--evidence={watched.place / 'evidence'}"
     words = [sys.executable, "-m", "perene", "health", "direito-lux-dev", f"--context={context}", f"--namespace={NAMESPACE}", "--json"]
     environment = os.environ | {"KUBECONFIG": str(watched.kubeconfig), "PYTHONPATH": str(ROOT)}
     began = time.monotonic()
     done = subprocess.run(
-        [*words, f"--evidence={watched.place / 'evidence'}"],
+        [*words, evidence],
         env=environment,
         cwd=watched.place,
         capture_output=True,

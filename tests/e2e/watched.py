@@ -25,9 +25,10 @@ MINUTE = "2s"
 START = """
 set -e
 export PATH=/usr/lib/postgresql/17/bin:$PATH
-test -f /var/lib/perene/pg/PG_VERSION || initdb -D /var/lib/perene/pg -U postgres --auth=trust >/dev/null
-echo 'host all all all trust' >> /var/lib/perene/pg/pg_hba.conf
-exec postgres -D /var/lib/perene/pg -c listen_addresses='*' -c max_connections=20 -c superuser_reserved_connections=3 -c unix_socket_directories=/tmp
+cd /var/lib/perene
+test -f pg/PG_VERSION || initdb -D pg -U postgres --auth=trust >/dev/null
+echo 'host all all all trust' >> pg/pg_hba.conf
+exec postgres -D pg -c listen_addresses='*' -c max_connections=20 -c superuser_reserved_connections=3 -c unix_socket_directories=/tmp
 """
 
 
