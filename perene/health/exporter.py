@@ -4,6 +4,7 @@ It gathers on its own beat and shows the last result, so that a scrape never wai
 the last complete round is a metric, so that silence is seen.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,10 +13,11 @@ from dataclasses import dataclass, field
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from perene.contract.tier import TierDocument
+from perene.contract.tier import PostgresEndpoint, TierDocument
 from perene.errors import PereneError
 from perene.health import states
 from perene.health.certificates import not_after
+from perene.health.cloud_sql_runs import newest_automated
 from perene.health.facts import Evidence
 from perene.health.kube import Api, document, items
 from perene.health.logwatch import KINDS, LogCounter
@@ -46,9 +48,6 @@ def of_evidence(tier: TierDocument, evidence: Evidence) -> Iterator[Sample]:
             yield sample("perene_newest_set_info", 1, stack=stack, store=store, set=newest.id, key=newest.key)
         if proven:
             yield sample("perene_newest_proven_set_timestamp_seconds", proven.finished, stack=stack, store=store)
-        automated = (evidence.automated or {}).get(store)
-        if automated:
-            yield sample("perene_automated_backup_timestamp_seconds", automated, stack=stack, store=store)
     drill = evidence.last_drill()
     if drill:
         yield sample("perene_drill_timestamp_seconds", drill.finished, stack=stack)
@@ -94,9 +93,11 @@ class Exporter(Collector):
     namespace: str
     evidence: Callable[[TierDocument], Evidence]
     with_states: bool = True
+    automated: Callable[[str], float | None] = newest_automated
     evidence_every: float = 300
     clock: Callable[[], float] = time.time
     _shown: tuple[Sample, ...] = ()
+    _automated_runs: tuple[Sample, ...] = ()
     _evidence: Evidence | None = None
     _asked: float = float("-inf")
     _logs: dict[str, LogCounter] = field(default_factory=dict)
@@ -119,6 +120,7 @@ class Exporter(Collector):
             "logs": lambda: self._log_lines(tier),
             "certificates": lambda: self._certificates(tier),
             "volumes": self._kubelets,
+            "automated": lambda: self._automated_runs,
             "guards": lambda: guards_of(self.api, tier),
         }
         if self.with_states:
@@ -141,6 +143,17 @@ class Exporter(Collector):
             self._evidence = self.evidence(tier)
         except PereneError as error:
             self._evidence = Evidence(problem=str(error))
+        # What was known before stays: an hour-old time of a backup is still that backup's time, and ages as it should.
+        with contextlib.suppress(PereneError):
+            self._automated_runs = tuple(self._automated(tier))
+
+    def _automated(self, tier: TierDocument) -> Iterator[Sample]:
+        """The cloud service's own backups, asked as seldom as the repository."""
+        for name, store in tier.stores.items():
+            if isinstance(store.endpoint, PostgresEndpoint) and store.kind == "cloud-sql" and store.endpoint.connection_name:
+                newest = self.automated(store.endpoint.connection_name)
+                if newest is not None:
+                    yield sample("perene_automated_backup_timestamp_seconds", newest, stack=tier.stack, store=name)
 
     def _health(self, failed: dict[str, str], stack: str) -> Iterator[Sample]:
         for part in failed:

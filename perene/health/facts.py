@@ -38,8 +38,8 @@ class DrillFact:
 class Evidence:
     """All that the repository tells.
 
-    lock_age: seconds of the oldest lock, 0 without one; lock_as_declared: None without a sealed copy; automated: store -> the newest
-    automated backup of the cloud service; problem: why it could not be read (the rest is then empty and means nothing).
+    lock_age: seconds of the oldest lock, 0 without one; lock_as_declared: None without a sealed copy; problem: why it could not be read
+    (the rest is then empty and means nothing).
     """
 
     sets: tuple[SetFact, ...] = ()
@@ -47,7 +47,6 @@ class Evidence:
     sealed: float | None = None
     lock_age: float = 0
     lock_as_declared: bool | None = None
-    automated: dict[str, float] | None = None
     problem: str = ""
 
     @property
