@@ -12,7 +12,7 @@ from rich.table import Table
 from perene.cli import findings
 from perene.cli.tier_of_cluster import running
 from perene.contract.tier import TierDocument
-from perene.health import checks
+from perene.health import protection
 from perene.health.runbooks import runbooks
 from perene.health.signals import LOG_SIGNALS, SIGNALS, prometheus_groups, rules_for, targets_of
 from perene.health.verdict import exit_code, run
@@ -41,7 +41,7 @@ def check(
     """Whether anybody would be told: every rule is in the cluster, and the exporter answers in full."""
     tier, _ = running(stack, namespace=namespace, context=context, evidence=None)
     began = time.monotonic()
-    found = run(checks.watching(tier), 4.5)
+    found = run(protection.watching(tier), 4.5)
     findings.as_text(stack, found, time.monotonic() - began, everything=True)
     raise typer.Exit(exit_code(found))
 

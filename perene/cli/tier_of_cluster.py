@@ -5,15 +5,15 @@ from pathlib import Path
 from perene.contract.tier import TierDocument
 from perene.engine import target
 from perene.engine.tier import tier_of
-from perene.health import checks
 from perene.health.exporter import TIER_CONFIG, of_evidence
 from perene.health.figures import Figures, of_samples, scraped
 from perene.health.kube import ByKubectl, document, secret
 from perene.health.sources import directory
+from perene.health.subject import Tier
 from perene.private import state
 
 
-def running(stack: str, *, namespace: str, context: str, evidence: Path | None) -> tuple[checks.Tier, ByKubectl]:
+def running(stack: str, *, namespace: str, context: str, evidence: Path | None) -> tuple[Tier, ByKubectl]:
     """The tier as it runs, and the way to ask its cluster. PereneError (exit 3) where there is none or it does not answer."""
     root = Path.cwd()
     where = target.adopt_context(root, stack, context) if context else target.of_stack(root, stack)
@@ -28,7 +28,7 @@ def running(stack: str, *, namespace: str, context: str, evidence: Path | None) 
             return of_samples(of_evidence(tier, directory(evidence)(tier)))
         return scraped(api, tier.namespace)
 
-    looked = checks.Tier(
+    looked = Tier(
         document=tier,
         api=api,
         resolve=lambda ref: secret(api, ref),

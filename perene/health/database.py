@@ -1,15 +1,15 @@
 """How a PostgreSQL stands, asked over verified TLS."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 
-from perene.contract.tier import PostgresEndpoint, SecretRef, Store
+from perene.contract.tier import PostgresEndpoint, Store
+from perene.health.subject import Resolve
 from perene.health.verdict import Finding, State
 
-Resolve = Callable[[SecretRef], bytes]
 # One round trip: everything that the verdict needs.
 _ASK = """
 select current_setting('server_version'), pg_is_in_recovery(), current_setting('max_connections')::int,

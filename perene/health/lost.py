@@ -6,9 +6,9 @@ from typing import Any
 
 from perene.contract.tier import Store
 from perene.errors import PereneError
-from perene.health.checks import Tier
 from perene.health.kube import items
 from perene.health.logwatch import kind_of
+from perene.health.subject import Tier
 from perene.health.verdict import Check, Finding, State
 
 Run = Callable[[str, str, list[str]], str]

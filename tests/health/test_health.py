@@ -15,6 +15,7 @@ from perene.health.facts import DrillFact, Evidence, SetFact
 from perene.health.figures import of_samples, scraped
 from perene.health.signals import prometheus_groups, rules_for, targets_of
 from perene.health.states import moment
+from perene.health.subject import Tier
 from perene.health.verdict import Finding, State, exit_code, run
 from tests.health.cluster import NAMESPACE, FakeApi, objects, summary, tier
 
@@ -29,9 +30,9 @@ def alerts() -> str:
     return json.dumps(prometheus_groups(rules_for(targets_of(tier().model_dump(mode="json"))), "direito-lux-dev"))
 
 
-def looked(answers: dict[str, Any] | None = None, evidence: Evidence = GOOD, stats: dict[str, Any] | None = None) -> checks.Tier:
+def looked(answers: dict[str, Any] | None = None, evidence: Evidence = GOOD, stats: dict[str, Any] | None = None) -> Tier:
     api = FakeApi(answers or good(), stats)
-    return checks.Tier(
+    return Tier(
         document=tier(),
         api=api,
         resolve=lambda _: b"",
@@ -46,7 +47,7 @@ def good() -> dict[str, Any]:
     return answers
 
 
-def findings(subject: checks.Tier) -> list[Finding]:
+def findings(subject: Tier) -> list[Finding]:
     table = {name: check for name, check in checks.checks(subject).items() if not name.endswith("answers")}
     return run(table, 5)
 
@@ -58,7 +59,7 @@ def test_a_good_tier_is_fine_throughout() -> None:
     assert exit_code(found) is ExitCode.DONE
 
 
-def broken(change: Callable[[dict[str, Any]], Any]) -> checks.Tier:
+def broken(change: Callable[[dict[str, Any]], Any]) -> Tier:
     answers = good()
     change(answers)
     return looked(answers)
@@ -118,6 +119,15 @@ def test_what_is_wrong_with_the_backups_is_named(evidence: Evidence, check: str,
     assert found[0].next.startswith("perene ")
 
 
+def test_alerts_that_the_prometheus_operator_holds_count_too() -> None:
+    def move(answers: dict[str, Any]) -> None:
+        answers[f"{CORE}/configmaps"]["items"].clear()
+        rules = {"items": [{"spec": json.loads(alerts())}]}
+        answers[f"/apis/monitoring.coreos.com/v1/namespaces/{NAMESPACE}/prometheusrules"] = rules
+
+    assert [one.state for one in findings(broken(move)) if one.check == "alerts"] == [State.FINE]
+
+
 def test_a_full_volume_is_bad_and_an_unmeasured_one_is_unknown() -> None:
     full = [one for one in findings(looked(stats=summary(available=2**28))) if one.check == "space"]
     assert full[0].state is State.BAD
@@ -169,7 +179,7 @@ def test_the_figures_come_through_the_api_servers_proxy() -> None:
     assert figures.one("perene_sets", stack="other") is None
 
 
-def diagnosed(subject: checks.Tier, owner: str = "10001 10001") -> list[Finding]:
+def diagnosed(subject: Tier, owner: str = "10001 10001") -> list[Finding]:
     def inside(pod: str, container: str, command: list[str]) -> str:
         assert (pod, container) == ("main-g1-0", "postgres")
         return f"drwx------ 19 {owner} 4096 Nov 24 10:00 /var/lib/perene\n" if command[0] == "ls" else ""
