@@ -163,11 +163,15 @@ class Watched:
         assert not check or done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout
 
-    def up(self) -> None:
-        """Make the tier and start whoever watches it."""
+    def tier_only(self) -> None:
+        """Make the tier and wait until its database is ready."""
         self.kubectl("create", "namespace", NAMESPACE, check=False)
         self.kubectl("apply", "-f", "-", stdin=json.dumps(manifests()))
         self.wait("the database is ready", lambda: "True" in self.kubectl("get", "pod", "main-g1-0", "-o", _READY, check=False), 120)
+
+    def up(self) -> None:
+        """Make the tier and start whoever watches it."""
+        self.tier_only()
         address = self.kubectl("get", "pod", "main-g1-0", "-o", "jsonpath={.status.podIP}")
         self.address = address
         exporter, postgres, prometheus, alertmanager, hook = *(free_port() for _ in range(4)), self.receiver.start()
