@@ -13,9 +13,8 @@ from perene.errors import PereneError
 from perene.local import archive
 from perene.local.layout import cache_directory
 from perene.local.progress import Progress
+from perene.local.registries import debian_mirrors
 
-MIRROR = "http://deb.debian.org/debian"
-SECURITY = "http://deb.debian.org/debian-security"
 EPOCH = 1767225600  # 2026-01-01: one date for every file of an image, so that the same packages give the same bytes
 # Documentation, translations and package lists serve no process in a container.
 LEAVE_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
@@ -118,8 +117,7 @@ def sources(wanted: Python) -> Path:
 
 def recipe(wanted: Packages, layer: Path) -> list[str]:
     """The mmdebstrap call that writes the file system as one tar."""
-    mirror = os.environ.get("PERENE_DEBIAN_MIRROR", MIRROR)
-    security = os.environ.get("PERENE_DEBIAN_SECURITY_MIRROR", SECURITY)
+    mirror, security = debian_mirrors()
     account = f"{wanted.user}:x:{wanted.uid}:{wanted.uid}::{wanted.home}:/bin/sh"
     # The account exists before the packages come, so that they take it instead of making one with a low, varying id.
     hooks = [

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
+from perene.local import registries
 
-# A collision with a registry cuts the machine off its own downloads, so their addresses count as taken.
-REGISTRIES = ("proxy.golang.org", "sum.golang.org", "pypi.org", "files.pythonhosted.org", "deb.debian.org", "security.debian.org")
 POOLS = tuple(IPv4Network(text) for text in ("10.128.0.0/9", "172.16.0.0/12", "10.0.0.0/9", "198.18.0.0/15"))
 BLOCK = 22
 
@@ -101,7 +100,8 @@ def well_known() -> set[IPv4Network]:
         words = line.split()
         if words[:1] == ["nameserver"] and ":" not in words[1]:
             found.add(IPv4Network(words[1]))
-    for name in REGISTRIES:
+    # A collision with a registry cuts the machine off its own downloads, so their addresses count as taken.
+    for name in registries.hosts():
         try:
             found |= {IPv4Network(str(answer[4][0])) for answer in socket.getaddrinfo(name, 443, socket.AF_INET)}
         except OSError:
