@@ -18,7 +18,7 @@ select current_setting('server_version'), pg_is_in_recovery(), current_setting('
     where state = 'active' and backend_type = 'client backend' and pid <> pg_backend_pid()),
   (select count(*) from pg_stat_replication), (select count(*) from pg_replication_slots where not active),
   (select failed_count > 0 and (last_archived_time is null or last_failed_time > last_archived_time) from pg_stat_archiver),
-  (select max(age(datfrozenxid)) / 2147483648.0 from pg_database)
+  (select max(age(datfrozenxid)) / 2147483648.0 from pg_database), current_setting('transaction_read_only') = 'on'
 """
 _ADMIN = "admin"
 
@@ -66,7 +66,7 @@ def _judge(name: str, connection: "psycopg.Connection[tuple[object, ...]]", stac
     connection.execute("set statement_timeout = '3s'")
     row = connection.execute(_ASK).fetchone()
     assert row, "a query without FROM has one row"  # noqa: S101
-    version, recovering, limit, taken, slowest, standbys, idle_slots, unarchived, spent = row
+    version, recovering, limit, taken, slowest, standbys, idle_slots, unarchived, spent, read_only = row
 
     def told(good: bool, check: str, what: str, next_: str, bad: State = State.WARNING) -> Finding:
         return Finding(state=State.FINE if good else bad, store=name, check=check, what=what, next="" if good else next_)
@@ -74,6 +74,9 @@ def _judge(name: str, connection: "psycopg.Connection[tuple[object, ...]]", stac
     yield Finding(state=State.FINE, store=name, check="reachable", what=f"PostgreSQL {version} over TLS that was verified")
     if recovering:
         yield told(good=False, check="writable", what="it is still recovering", next_="wait: recovery must not be cut off")
+    elif read_only:
+        reset = "alter role ... reset default_transaction_read_only, or the same of the system"
+        yield told(good=False, check="writable", what="it takes no writes: transactions are read-only", next_=reset, bad=State.BAD)
     else:
         try:
             connection.execute("create temporary table perene_health (written int)")
