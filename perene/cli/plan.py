@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from perene.engine import monitor, page, picture, stacks, tree
+from perene.cli.declared import show_change
+from perene.engine import monitor, page, picture, policies, stacks, tree
+from perene.errors import PereneError, Problem
+from perene.exit_codes import ExitCode
 
 app = typer.Typer(add_completion=False)
 
@@ -18,6 +21,7 @@ def command(
     html: Annotated[Path | None, typer.Option(help="write a page that needs nothing else")] = None,
     json: Annotated[bool, typer.Option("--json", help="the plan document, for machines")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="the picture as Mermaid text")] = False,
+    against_ref: Annotated[str | None, typer.Option(help="a commit, like main: what changed since, judged as declared")] = None,
     against: Annotated[str | None, typer.Option(help="another stack, to compare what both declare")] = None,
 ) -> None:
     """Show the tier: stores, where their copies are, what is declared and how it is guarded. Asks no cloud and no cluster."""
@@ -26,7 +30,11 @@ def command(
         Console(stderr=True).print(
             "slow: PYTHONDONTWRITEBYTECODE is set, so every run compiles the cloud SDKs again (unset it)", markup=False
         )
-    plan = picture.draw(monitor.run(root, stack), monitor.run(root, against) if against else None)
+    if against_ref:
+        show_change(root, stack, against_ref, as_json=json)
+    program = monitor.run(root, stack)
+    refused = policies.check(program)
+    plan = picture.draw(program, monitor.run(root, against) if against else None)
     # Into a file or a pipe nothing is cut off.
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
     if html:
@@ -39,3 +47,7 @@ def command(
         out.print(tree.tree(plan))
         if html:
             out.print(f"page: {html}", markup=False)
+    if refused:
+        raise PereneError(
+            problems=[Problem(what=violation, where=f"policy, stack {stack}") for violation in refused], exit_code=ExitCode.CANNOT_TELL
+        )

@@ -16,6 +16,11 @@ def judge(show: Callable[[str], None]) -> Callable[[StepDocument], None]:
         show(f"  gate: {verdict.effect}{'' if verdict.certain else ', and cannot see everything'}")
         for gap in verdict.gaps:
             show(f"    not seen: {gap.what} (fix: {gap.fix})")
+        if any(gap.hides == "LOSES-DATA" for gap in verdict.gaps) and verdict.effect != "LOSES-DATA":
+            raise PereneError(
+                problems=[Problem(what=gap.what, where=verdict.stack, why=f"may hide {gap.hides}", fix=gap.fix) for gap in verdict.gaps],
+                exit_code=ExitCode.CANNOT_TELL,
+            )
         refused = [finding for finding in verdict.findings if finding.effect in {"WEAKENS", "LOSES-DATA"} and not finding.waived]
         if refused:
             raise PereneError(
