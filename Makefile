@@ -2,8 +2,10 @@ SHELL := /bin/bash
 VENV ?= .venv
 PY := $(VENV)/bin/python
 STACK ?= dev
+PLAN ?= .perene/plan.json
+EVIDENCE ?= .perene/evidence
 
-.PHONY: help up down destroy test e2e record bench chaos lint clean
+.PHONY: help up down destroy workflows declared previewed comment approve apply evidence promote drift test e2e record bench chaos lint clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -28,6 +30,35 @@ lint: $(VENV)/.ready ## ruff and mypy --strict
 
 test: lint ## everything that needs no root and no cluster (under 3 minutes)
 	@$(PY) -m pytest -q
+
+workflows: $(VENV)/.ready ## the workflows through zizmor and actionlint
+	@$(PY) -m pytest -q tests/workflows
+
+declared: $(VENV)/.ready ## CHANGE=DIR OUT=DIR: what another checkout declares, judged by this one
+	@mkdir -p $(OUT); $(PY) -m perene plan $(STACK) --change $(CHANGE) > $(OUT)/$(STACK).md
+
+previewed: $(VENV)/.ready ## CHANGE=DIR OUT=DIR: what the engine would do there, by this checkout's gate, policy and waivers
+	@mkdir -p $(OUT); judge=$(CURDIR); cd $(CHANGE) && { pulumi preview --json --show-replacement-steps --show-sames --non-interactive --color never \
+		--policy-pack $$judge/policy -s $(STACK) > $(OUT)/preview.json; code=$$?; cd $$judge; \
+		$(PY) -m perene gate $(OUT)/preview.json --engine-exit $$code --waivers waivers --keys keys --format markdown > $(OUT)/$(STACK).md; }
+
+comment: ## VERDICTS=DIR PULL_REQUEST=N: one comment, edited in place
+	@.ci/comment $(VERDICTS) $(PULL_REQUEST)
+
+approve: $(VENV)/.ready ## APPROVER=NAME KEY=REFERENCE: sign exactly one previewed change
+	@$(PY) -m perene approve $(STACK) --out $(PLAN) --as $(APPROVER) --key $(KEY)
+
+apply: $(VENV)/.ready ## PLAN=FILE: apply what was approved, or nothing
+	@$(PY) -m perene apply $(PLAN)
+
+evidence: $(VENV)/.ready ## what a promotion may rest on, gathered and signed
+	@$(PY) -m perene evidence $(STACK) --out $(EVIDENCE)/$(STACK).json --as $(APPROVER) --key $(KEY) --drills $(DRILLS) --prometheus $(PROMETHEUS)
+
+promote: $(VENV)/.ready ## SOURCE=staging STACK=prod EVIDENCE=DIR PLAN=FILE: may this commit go on
+	@cp promotion/rules.json $(EVIDENCE)/rules.json; $(PY) -m perene promote $(SOURCE) $(STACK) --commit $$(git rev-parse HEAD) --evidence $(EVIDENCE) --approval $(PLAN)
+
+drift: $(VENV)/.ready ## what the cloud changed by itself
+	@$(PY) -m perene drift $(STACK) --known .perene/drift-$(STACK)
 
 e2e: $(VENV)/.ready ## the real thing: cluster, databases, backups (needs root)
 	@$(PY) -m pytest -q tests/e2e

@@ -9,8 +9,9 @@ from perene.engine import declared_change
 from perene.safety import gate, report
 
 
-def show_change(root: Path, stack: str, ref: str, *, as_json: bool) -> NoReturn:
+def show_change(root: Path, stack: str, ref: str | None, change: Path | None, *, as_json: bool) -> NoReturn:
     """Print the verdict on the change between two commits' declarations, and end with its exit code."""
-    verdict = gate.judge(declared_change.against_ref(root, stack, ref))
+    document = declared_change.of_checkout(root, change, stack) if change else declared_change.against_ref(root, stack, ref or "main")
+    verdict = gate.judge(document)
     typer.echo(verdict.to_json() if as_json else report.markdown(verdict), nl=False)
     raise typer.Exit(verdict.exit_code)

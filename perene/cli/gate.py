@@ -21,6 +21,7 @@ def command(
     ],
     *,
     state: Annotated[Path | None, typer.Option(help="pulumi stack export: shows what a preview hides")] = None,
+    engine_exit: Annotated[int, typer.Option(help="exit code of the preview: other than 0 it is a part only")] = 0,
     now: Annotated[str, typer.Option(help="the moment against which dates count, like 2026-11-24T12:00:00Z")] = "",
     waived: Annotated[Path | None, typer.Option("--waivers", help="directory of waivers")] = None,
     keys: Annotated[Path | None, typer.Option(help="directory of the approvers' public keys")] = None,
@@ -30,7 +31,10 @@ def command(
     """Judge every step: SAFE, DISRUPTIVE, WEAKENS or LOSES-DATA, with the reason and the way out."""
     moment = moment_of(now)
     exported = states.read_state(state) if state else None
-    verdict = gate.judge(reading.read_steps(preview), now=moment, state=exported)
+    document = reading.read_steps(preview)
+    if engine_exit:
+        document = document.model_copy(update={"failed": True})
+    verdict = gate.judge(document, now=moment, state=exported)
     if waived:
         verdict = waivers.apply(verdict, waivers.read(waived, keys), moment)
     typer.echo(

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "approve": ("perene.cli.approve", "sign exactly one previewed change of a stack"),
     "apply": ("perene.cli.apply", "apply what was approved, or nothing when anything moved"),
     "promote": ("perene.cli.promote", "may a commit go on to the next stack: every reason"),
+    "evidence": ("perene.cli.evidence", "what a promotion may rest on, gathered and signed"),
     "drift": ("perene.cli.drift", "what the cloud changed by itself, judged"),
     "gate": ("perene.cli.gate", "what a previewed change does to data: safe, disruptive, weakens, loses data"),
     "migrate": ("perene.cli.migrate", "schema changes: plan, rehearse, apply, revert, status, export"),

@@ -18,10 +18,12 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def command(
     stack: Annotated[str, typer.Argument(help="the stack, like dev or vision-prod")],
+    *,
     html: Annotated[Path | None, typer.Option(help="write a page that needs nothing else")] = None,
     json: Annotated[bool, typer.Option("--json", help="the plan document, for machines")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="the picture as Mermaid text")] = False,
     against_ref: Annotated[str | None, typer.Option(help="a commit, like main: what changed since, judged as declared")] = None,
+    change: Annotated[Path | None, typer.Option(help="another checkout: what it declares, judged by this one")] = None,
     against: Annotated[str | None, typer.Option(help="another stack, to compare what both declare")] = None,
 ) -> None:
     """Show the tier: stores, where their copies are, what is declared and how it is guarded. Asks no cloud and no cluster."""
@@ -30,8 +32,8 @@ def command(
         Console(stderr=True).print(
             "slow: PYTHONDONTWRITEBYTECODE is set, so every run compiles the cloud SDKs again (unset it)", markup=False
         )
-    if against_ref:
-        show_change(root, stack, against_ref, as_json=json)
+    if against_ref or change:
+        show_change(root, stack, against_ref, change, as_json=json)
     program = monitor.run(root, stack)
     refused = policies.check(program)
     plan = picture.draw(program, monitor.run(root, against) if against else None)

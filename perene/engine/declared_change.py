@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from perene.contract.steps import PropertyChange, ResourceState, Step, StepDocument
 from perene.engine import declare_here, monitor, stacks
 from perene.engine.program import Program, Registration, masked
@@ -29,14 +31,24 @@ def against_ref(root: Path, stack: str, ref: str) -> StepDocument:
             before = _declared_at(place, stack)
         finally:
             _git(root, "worktree", "remove", "--force", str(place))
-    return compare(before, now)
+    return compare(before, now).model_copy(update={"tier": _tier(stacks.stack_file(root, stack))})
+
+
+def of_checkout(root: Path, change: Path, stack: str) -> StepDocument:
+    """The steps from what this checkout declares to what another one does, each by its own code in a process of its own."""
+    before, after = _declared_at(root, stack), _declared_at(change.resolve(), stack)
+    known = stacks.stack_files(change)
+    return _document(stack, before, after).model_copy(update={"tier": _tier(known[stack]) if stack in known else ""})
 
 
 def compare(before: dict[str, ResourceState], program: Program) -> StepDocument:
     """Steps between two sets of declarations. A path that the catalogue knows to force a replacement makes a `replace`."""
-    after = {resource.urn: state_of(resource) for resource in program.resources}
+    return _document(program.stack, before, {resource.urn: state_of(resource) for resource in program.resources})
+
+
+def _document(stack: str, before: dict[str, ResourceState], after: dict[str, ResourceState]) -> StepDocument:
     steps = [_step(urn, before.get(urn), after.get(urn)) for urn in sorted({*before, *after})]
-    return StepDocument(stack=program.stack, way="declared", asked=True, with_sames=True, steps=tuple(steps))
+    return StepDocument(stack=stack, way="declared", asked=True, with_sames=True, steps=tuple(steps))
 
 
 def state_of(resource: Registration) -> ResourceState:
@@ -49,6 +61,12 @@ def state_of(resource: Registration) -> ResourceState:
         inputs=masked(resource.inputs),
         options=resource.options,
     )
+
+
+def _tier(path: Path) -> str:
+    """The tier's configuration as JSON text: the goals of each store stand in it."""
+    values = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("config") or {}
+    return json.dumps(values.get("perene:tier") or {}, default=str)
 
 
 def _step(urn: str, old: ResourceState | None, new: ResourceState | None) -> Step:
