@@ -11,6 +11,7 @@ from pulumi_policy import (
 )
 
 from policy.declared import Declared
+from policy.plain import plain
 from policy.presence import PRESENCE_RULES, PresenceRule
 from policy.rules import RULES, Rule
 
@@ -22,7 +23,7 @@ def resource_policy(rule: Rule) -> ResourceValidationPolicy:
         declared = Declared(
             type=args.resource_type,
             urn=args.urn,
-            inputs=args.props,
+            inputs=plain(args.props),
             protect=bool(args.opts.protect),
             ignore_changes=tuple(args.opts.ignore_changes or ()),
         )
