@@ -1,5 +1,6 @@
 """The tier as data, and the changes: what each does to data is what the gate must say."""
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ def base(namespace: str) -> Resources:
         "volumes": [{"name": "data", "persistent_volume_claim": {"claim_name": "data"}}],
     }
     claim = {"access_modes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "300Mi"}}, "storage_class_name": "perene-local"}
+    friends = {"match_labels": {"a": "b"}}
     job = {"spec": {"template": {"spec": {"restart_policy": "Never", "containers": [{"name": "b", "image": "registry.example/ops:1"}]}}}}
     return {
         "component": {"name": "tier"},
@@ -151,7 +153,7 @@ CHANGES: dict[str, tuple[str, Callable[[Resources], None]]] = {
 
 def tier(namespace: str, change: str) -> Resources:
     """The tier with one change made, none for an empty name."""
-    resources = base(namespace)
+    resources = copy.deepcopy(base(namespace))
     if change:
         CHANGES[change][1](resources)
     return resources
