@@ -23,7 +23,6 @@ def base(namespace: str) -> Resources:
         "volumes": [{"name": "data", "persistent_volume_claim": {"claim_name": "data"}}],
     }
     claim = {"access_modes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "300Mi"}}, "storage_class_name": "perene-local"}
-    friends = {"match_labels": {"a": "b"}}
     job = {"spec": {"template": {"spec": {"restart_policy": "Never", "containers": [{"name": "b", "image": "registry.example/ops:1"}]}}}}
     return {
         "component": {"name": "tier"},
