@@ -5,7 +5,9 @@ tier's ConfigMaps, which it reads.
 
 Produces the following resources:
     ServiceAccount, Role, RoleBinding, Service, Deployment <name>; ClusterRole and ClusterRoleBinding <name>-<namespace>
-    (volumes and the kubelet's figures on them belong to no namespace); PodMonitor <name> where the operator runs
+    (volumes and the kubelet's figures on them belong to no namespace); PodMonitor <name> where the operator runs;
+    PodMonitoring <name> where
+    Google collects (the figures are then custom metrics of Cloud Monitoring under the same names)
 """
 
 from collections.abc import Mapping
@@ -59,6 +61,7 @@ class ExporterArgs:
 
     stores: those whose ports it reaches, to see when their certificates end;
     states: export pods and jobs too (False where kube-state-metrics runs: its names are the same);
+    operator, managed: who collects: the Prometheus Operator, Google's managed collection, or neither (by annotation);
     kubelet_ca: PEM of the authority that signs kubelets' certificates, empty where they sign themselves.
     """
 
@@ -74,6 +77,7 @@ class ExporterArgs:
     states: bool = True
     kubelet_ca: str = ""
     operator: bool = False
+    managed: bool = False
 
 
 class Exporter(pulumi.ComponentResource):
@@ -175,6 +179,15 @@ class Exporter(pulumi.ComponentResource):
             ),
             opts=self._child(),
         )
+        if args.managed:
+            CustomResource(
+                f"{self.name}-monitoring",
+                api_version="monitoring.googleapis.com/v1",
+                kind="PodMonitoring",
+                metadata=self._meta(),
+                spec={"selector": {"matchLabels": selector}, "endpoints": [{"port": "metrics", "interval": "30s"}]},
+                opts=self._child(),
+            )
         if args.operator:
             CustomResource(
                 f"{self.name}-monitor",

@@ -7,6 +7,7 @@ import pulumi
 import pulumi.runtime
 import pytest
 
+from infra.components import sidecars
 from infra.components.alerts_k8s import Alerts, AlertsArgs
 from infra.components.cloud_sql_alerts import CloudSqlAlerts, CloudSqlAlertsArgs
 from infra.components.exporter import LOOK, Exporter, ExporterArgs
@@ -171,6 +172,30 @@ def test_the_exporter_may_look_and_nothing_else(engine: Engine) -> None:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["command"][:3] == ["perene", "exporter", "s-dev"]
+
+
+@pytest.mark.parametrize(
+    ("who", "token"),
+    [("operator", "kubernetes:monitoring.coreos.com/v1:PodMonitor"), ("managed", "kubernetes:monitoring.googleapis.com/v1:PodMonitoring")],
+)
+def test_whoever_collects_is_told_where_the_exporter_is(engine: Engine, who: str, token: str) -> None:
+    args = ExporterArgs(stack="s-dev", namespace="ns", labels={}, image="ops:1", protect=True, **{who: True})
+    declare(lambda: Exporter("exporter", args))
+    (made,) = engine.of(token).values()
+    (deployment,) = engine.of("kubernetes:apps/v1:Deployment").values()
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert made["spec"]["selector"]["matchLabels"].items() <= labels.items(), "it selects the exporter's pod"
+
+
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+def test_a_sidecar_gets_its_password_by_reference_and_may_write_nothing(kind: str) -> None:
+    container = sidecars.exporter(kind, image="ops:1", secret="main-g1-monitor", user="monitor")
+    by_name = {variable.name: variable for variable in container.env}  # type: ignore[union-attr]
+    secret = next(variable for name, variable in by_name.items() if "PASS" in name)
+    assert secret.value is None
+    assert secret.value_from.secret_key_ref.name == "main-g1-monitor"
+    assert container.security_context.read_only_root_filesystem is True  # type: ignore[union-attr]
+    assert container.ports[0].container_port == sidecars.KINDS[kind].port  # type: ignore[index]
 
 
 def test_every_kind_that_signals_watch_can_come_from_a_tier_document() -> None:
