@@ -11,8 +11,8 @@ from perene.errors import PereneError, Problem
 
 SLOW_KINDS = frozenset({"StatefulSet", "Deployment", "Job"})
 DEFAULT_SECONDS = 300
-# Two fast restarts are a start that had to wait for something; four are a fault that stays.
-RESTARTS = 4
+# One fast restart may be a start that had to wait for something; two are a fault that stays.
+RESTARTS = 2
 _IMAGE_FAULTS = {"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"}
 # What a log says: what helps.
 _HINTS = (
@@ -62,14 +62,15 @@ def pod_fault(pod: Manifest) -> str:
 
 
 def stuck(item: Manifest, pods: Iterable[Manifest]) -> list[str]:
-    """Pods of a StatefulSet that a new apply will never replace by itself: of an old revision, or waiting out a crash, and not ready."""
+    """Pods of a StatefulSet that a new apply will never replace by itself: of an old revision, or waiting out a crash or a missing image, and not ready."""
     if item["kind"] != "StatefulSet":
         return []
     revision = (item.get("status") or {}).get("updateRevision")
     found = []
     for pod in pods:
         old = revision and pod["metadata"].get("labels", {}).get("controller-revision-hash") != revision
-        crashed = any((c.get("state", {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff" for c in _containers(pod))
+        backs_off = {"CrashLoopBackOff", "ImagePullBackOff"}
+        crashed = any((c.get("state", {}).get("waiting") or {}).get("reason") in backs_off for c in _containers(pod))
         if not _is_ready(pod) and not pod["metadata"].get("deletionTimestamp") and (crashed or (old and pod_fault(pod))):
             found.append(pod["metadata"]["name"])
     return found
@@ -82,18 +83,18 @@ def wait(kubectl: Kubectl, wanted: Sequence[Declared], say: Callable[[str], None
     """
     watched = [item for item in wanted if item.manifest["kind"] in SLOW_KINDS]
     deadline = time.monotonic() + seconds
-    restarted: set[str] = set()
+    restarted: dict[str, str] = {}
     while watched:
         live = {key(item): item for item in kubectl.live(item.manifest for item in watched)}
         pods = {what: _owned(kubectl, item) for what, item in live.items()}
         states = {what: state(item, pods[what]) for what, item in live.items()}
         for what, item in live.items():
-            for pod in set(stuck(item, pods[what])) - restarted:
+            for pod in set(stuck(item, pods[what])) - restarted.keys():
                 say(f"pod {pod} is stuck: it is started anew, its volume stays")
                 kubectl.ask("delete", "pod", pod, "-n", what[1], "--wait=false")
-                restarted.add(pod)
+                restarted[pod] = next(one["metadata"]["uid"] for one in pods[what] if one["metadata"]["name"] == pod)
         watched = [item for item in watched if not states.get(item.key, State(ready=False)).ready]
-        failed = [what for what, found in states.items() if found.failed and not set(_names(pods[what])) & restarted]
+        failed = [what for what, found in states.items() if found.failed and not _uids(pods[what]) & set(restarted.values())]
         late = time.monotonic() > deadline
         if watched and (failed or late):
             raise _failure(kubectl, [item.key for item in watched if late or item.key in failed], states, pods)
@@ -170,5 +171,5 @@ def _containers(pod: Manifest) -> list[dict[str, Any]]:
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
-def _names(pods: Iterable[Manifest]) -> list[str]:
-    return [pod["metadata"]["name"] for pod in pods]
+def _uids(pods: Iterable[Manifest]) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in pods}
