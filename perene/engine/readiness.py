@@ -62,7 +62,7 @@ def pod_fault(pod: Manifest) -> str:
 
 
 def stuck(item: Manifest, pods: Iterable[Manifest]) -> list[str]:
-    """Pods of a StatefulSet that a new apply will never replace by itself: of an old revision, or waiting out a crash or a missing image, and not ready."""
+    """Pods of a StatefulSet that no new apply replaces: of an old revision, or waiting out a crash or a missing image, and not ready."""
     if item["kind"] != "StatefulSet":
         return []
     revision = (item.get("status") or {}).get("updateRevision")
