@@ -1,6 +1,6 @@
 """From the tier document to what the signals are bound to: one target per store, one for the tier, one for its sealed copy. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perene.contract.values import Duration
@@ -95,3 +95,20 @@ def cloud_target(
     shares = {"cloud-disk-full": disk, "cloud-connections-high": connections}
     thresholds = {key: share for key, share in shares.items() if share is not None}
     return Target(stack=stack, owner=owner, kind="cloud-sql", store=store, values=values, thresholds=thresholds)
+
+
+def key_target(*, stack: str, owner: str, project: str, secret: str, readers: Sequence[str]) -> Target:
+    """The encryption key in Secret Manager: whoever reads it and is none of `readers` (principals' e-mail addresses) pages.
+
+    ValueError without readers: every read would page, and soon nobody would look.
+    """
+    if not readers:
+        raise ValueError(f"nobody is expected to read {secret}: name the identities that may")
+    quoted = " OR ".join(f'"{reader}"' for reader in readers)
+    return Target(stack=stack, owner=owner, kind="key", values={"project": project, "secret": secret, "readers": quoted})
+
+
+def sealed_bucket_target(*, stack: str, owner: str, project: str, bucket: str) -> Target:
+    """The sealed copy's bucket, in the vault's project."""
+    values = {"vault_project": project, "sealed_bucket": bucket}
+    return Target(stack=stack, owner=owner, kind="sealed", values=values, without=frozenset({"sealed-copy-overdue"}))

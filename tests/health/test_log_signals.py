@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perene.health.prove import example_target
-from perene.health.signals import LOG_SIGNALS, Target, log_conditions_for, slow_pattern
+from perene.health.signals import LOG_SIGNALS, Target, key_target, log_conditions_for, rules_for, sealed_bucket_target, slow_pattern
 from tests.health.log_filter import matches
 
 PROJECT, DATABASE = "acme-prod", "acme-prod:main-g1-abc"
@@ -137,3 +137,20 @@ def test_no_page_carries_a_statement() -> None:
     assert pattern, "the page's only label is cut out of the text"
     (label,) = re.search(pattern[1], entry).groups()  # type: ignore[union-attr]
     assert label == "9876.5", "exactly one group, and it holds the duration"
+
+
+def test_the_key_and_the_sealed_bucket_are_bound_with_their_real_names() -> None:
+    readers = ("app@acme-prod.iam.gserviceaccount.com", "drill@acme-prod.iam.gserviceaccount.com")
+    key = key_target(stack="s-prod", owner="o@example.com", project=PROJECT, secret="data-key", readers=readers)
+    (condition,) = log_conditions_for([key])
+    assert matches(condition.filter, _key("mallory@example.com"))
+    assert not any(matches(condition.filter, _key(reader)) for reader in readers)
+    bucket = sealed_bucket_target(stack="s-prod", owner="o@example.com", project="acme-vault", bucket="acme-vault-sealed")
+    (condition,) = log_conditions_for([bucket])
+    assert matches(condition.filter, _bucket("storage.setIamPermissions"))
+    assert rules_for([bucket]) == (), "its age is the tier's own matter"
+
+
+def test_a_key_that_nobody_may_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="name the identities"):
+        key_target(stack="s-prod", owner="o@example.com", project=PROJECT, secret="data-key", readers=())
