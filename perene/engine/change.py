@@ -22,9 +22,9 @@ class Stack:
     name: str
     program: str = "pulumi"
 
-    def preview(self, *, policies: bool = True) -> StepDocument:
-        """What an update would do, the policy pack included. An exit code other than 0 makes it a failed document."""
-        pack = ("--policy-pack", str(self.root / "policy")) if policies else ()
+    def preview(self) -> StepDocument:
+        """What an update would do, the checkout's policy pack included. An exit code other than 0 makes it a failed document."""
+        pack = ("--policy-pack", str(self.root / "policy")) if (self.root / "policy").is_dir() else ()
         return self._steps("preview", *_FLAGS, *pack, "-s", self.name)
 
     def drift(self) -> StepDocument:

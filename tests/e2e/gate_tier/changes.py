@@ -8,6 +8,10 @@ from typing import Any
 Resources = dict[str, dict[str, Any]]
 
 
+# The embedded way knows its own objects by it.
+OURS = {"perene.dev/stack": "gate-dev"}
+
+
 def _rules(*names: str) -> str:
     return json.dumps({"groups": [{"name": "g", "rules": [{"alert": name, "expr": f"{name}_metric > 0", "for": "5m"} for name in names]}]})
 
@@ -16,7 +20,7 @@ def base(namespace: str) -> Resources:
     """What is there before any change."""
 
     def named(name: str) -> dict[str, Any]:
-        return {"name": name, "namespace": namespace}
+        return {"name": name, "namespace": namespace, "labels": dict(OURS)}
 
     pod = {
         "containers": [{"name": "main", "image": "registry.example/store:1", "volume_mounts": [{"name": "data", "mount_path": "/data"}]}],
@@ -26,7 +30,7 @@ def base(namespace: str) -> Resources:
     job = {"spec": {"template": {"spec": {"restart_policy": "Never", "containers": [{"name": "b", "image": "registry.example/ops:1"}]}}}}
     return {
         "component": {"name": "tier"},
-        "space": {"kind": "Namespace", "spec": {"metadata": {"name": namespace}}},
+        "space": {"kind": "Namespace", "spec": {"metadata": {"name": namespace, "labels": dict(OURS)}}},
         "data": {"kind": "PersistentVolumeClaim", "spec": {"metadata": named("data"), "spec": claim}},
         "guarded": {
             "kind": "PersistentVolumeClaim",
@@ -57,7 +61,7 @@ def base(namespace: str) -> Resources:
         "class": {
             "kind": "StorageClass",
             "spec": {
-                "metadata": {"name": namespace},
+                "metadata": {"name": namespace, "labels": dict(OURS)},
                 "provisioner": "example.org/none",
                 "reclaim_policy": "Retain",
                 "allow_volume_expansion": True,
@@ -140,7 +144,7 @@ CHANGES: dict[str, tuple[str, Callable[[Resources], None]]] = {
     "budget-removed": ("WEAKENS", drop("budget")),
     "guarded-removed": ("REFUSED", drop("guarded")),
     "nothing": ("SAFE", lambda _: None),
-    "label-added": ("SAFE", put("other/spec/metadata/labels", {"team": "core"})),
+    "label-added": ("SAFE", put("other/spec/metadata/labels/team", "core")),
     "claim-grown": ("SAFE", put("other/spec/spec/resources/requests/storage", "400Mi")),
     "backup-earlier": ("SAFE", put("backup/spec/spec/schedule", "0 2 * * *")),
     "component-renamed": ("SAFE", put("component/name", "tier2")),
