@@ -11,6 +11,7 @@ from perene.contract.approval import Signed, StackEvidence
 from perene.engine import evidence, stacks
 from perene.engine.change import Stack
 from perene.safety import signing
+from perene.safety.drills import proven_drills
 
 app = typer.Typer(add_completion=False)
 
@@ -33,7 +34,7 @@ def command(
         Stack(stacks.project_root(), stack),
         now=datetime.now(UTC),
         before=before,
-        drills=evidence.proven_drills(drills, stack, drill_key),
+        drills=proven_drills(drills, stack, drill_key),
         alerts=evidence.firing(prometheus, stack),
     )
     out.write_text(signing.sign(found, read_key(key), signer).to_json())

@@ -10,6 +10,7 @@ from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.safety import gate, reading, report, waivers
 from perene.safety import state as states
+from perene.safety.drills import proven_drills
 
 app = typer.Typer(add_completion=False)
 
@@ -25,6 +26,8 @@ def command(
     now: Annotated[str, typer.Option(help="the moment against which dates count, like 2026-11-24T12:00:00Z")] = "",
     waived: Annotated[Path | None, typer.Option("--waivers", help="directory of waivers")] = None,
     keys: Annotated[Path | None, typer.Option(help="directory of the approvers' public keys")] = None,
+    drills: Annotated[Path | None, typer.Option(help="directory of drill records: when each store was last proven")] = None,
+    drill_key: Annotated[Path, typer.Option(help="public key of the drills")] = Path("keys/drill.pub"),
     form: Annotated[Literal["text", "json", "markdown"], typer.Option("--format", help="how to print")] = "text",
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
 ) -> None:
@@ -34,7 +37,8 @@ def command(
     document = reading.read_steps(preview)
     if engine_exit:
         document = document.model_copy(update={"failed": True})
-    verdict = gate.judge(document, now=moment, state=exported)
+    proven = proven_drills(drills, document.stack, drill_key) if drills else {}
+    verdict = gate.judge(document, now=moment, state=exported, proven=proven)
     if waived:
         verdict = waivers.apply(verdict, waivers.read(waived, keys), moment)
     typer.echo(
