@@ -33,8 +33,34 @@ def checks(tier: Tier) -> dict[str, Check]:
 
 def _server(tier: Tier, name: str, store: Store) -> Check:
     if store.kind == "postgres":
-        return lambda: database.probe(name, store, tier.resolve, tier.stack)
+        return lambda: _postgres(tier, name, store)
     return lambda: _service(tier, name, store)
+
+
+def _postgres(tier: Tier, name: str, store: Store) -> Iterator[Finding]:
+    address = _address(tier, store.endpoint.host) if store.endpoint else ""
+    if address and store.endpoint and not _open(address, store.endpoint.port):
+        what = f"the service's address {address} cannot be reached from here, so it was not asked"
+        forward = f"kubectl -n {tier.document.namespace} exec {store.workload}-0 -- psql -h /run/postgresql -U admin postgres"
+        yield Finding(state=State.UNKNOWN, store=name, check="reachable", what=what, next=forward)
+        return
+    yield from database.probe(name, store, tier.resolve, tier.stack, address=address)
+
+
+def _address(tier: Tier, host: str) -> str:
+    """The address of a Service, whose name only the cluster's own resolver knows; empty for any other host."""
+    if not host.endswith(".svc.cluster.local"):
+        return ""
+    service = document(tier.api, tier.path(f"services/{host.partition('.')[0]}"))
+    return str(service["spec"]["clusterIP"])
+
+
+def _open(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), 1.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _cluster(tier: Tier) -> Iterator[Finding]:
@@ -45,7 +71,7 @@ def _cluster(tier: Tier) -> Iterator[Finding]:
 def _service(tier: Tier, name: str, store: Store) -> Iterator[Finding]:
     if not isinstance(store.endpoint, ServiceEndpoint):
         return
-    where = (store.endpoint.host, store.endpoint.port)
+    where = (_address(tier, store.endpoint.host) or store.endpoint.host, store.endpoint.port)
     try:
         with socket.create_connection(where, 3) as connection:
             connection.sendall(_HELLO[store.endpoint.protocol])

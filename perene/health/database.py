@@ -23,8 +23,20 @@ select current_setting('server_version'), pg_is_in_recovery(), current_setting('
 _ADMIN = "admin"
 
 
-def probe(name: str, store: Store, resolve: Resolve, stack: str, *, connections: float = 0.8, slow: float = 5) -> Iterator[Finding]:
-    """Reachable, verified, writable, version, connections, slow queries, replication, archiving, transaction ids."""
+def probe(
+    name: str,
+    store: Store,
+    resolve: Resolve,
+    stack: str,
+    *,
+    address: str = "",
+    connections: float = 0.8,
+    slow: float = 5,
+) -> Iterator[Finding]:
+    """Reachable, verified, writable, version, connections, slow queries, replication, archiving, transaction ids.
+
+    address: where the endpoint's host is found from here, when its name is known inside the cluster only; the name is still verified.
+    """
     endpoint = store.endpoint
     if not isinstance(endpoint, PostgresEndpoint) or not endpoint.ca or _ADMIN not in store.logins:
         yield Finding(state=State.UNKNOWN, store=name, check="reachable", what="there is no login to ask with", next="pulumi up")
@@ -37,6 +49,7 @@ def probe(name: str, store: Store, resolve: Resolve, stack: str, *, connections:
         try:
             connection = psycopg.connect(
                 host=endpoint.host,
+                hostaddr=address or None,
                 port=endpoint.port,
                 dbname="postgres",
                 user=store.logins[_ADMIN].user,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from perene.errors import PereneError
+from perene.exit_codes import ExitCode
 from perene.health.kube import Api
 from perene.health.states import Sample
 
@@ -38,7 +40,14 @@ def of_samples(samples: Iterable[Sample]) -> Figures:
 
 def scraped(api: Api, namespace: str) -> Figures:
     """What the exporter in the cluster shows now. PereneError (exit 3) when it does not answer."""
-    text = api.text(f"/api/v1/namespaces/{namespace}/services/{EXPORTER}:{PORT}/proxy/metrics")
+    try:
+        text = api.text(f"/api/v1/namespaces/{namespace}/services/{EXPORTER}:{PORT}/proxy/metrics")
+    except PereneError as silent:
+        raise PereneError(
+            f"nobody tells how the backups are: the exporter does not answer ({silent.problems[0].what})",
+            fix=f"kubectl -n {namespace} get pods,service -l app.kubernetes.io/name=perene-exporter",
+            exit_code=ExitCode.CANNOT_TELL,
+        ) from None
     return Figures(
         tuple(
             Sample(one.name, tuple(one.labels.items()), float(one.value))

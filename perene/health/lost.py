@@ -115,6 +115,9 @@ def _log(tier: Tier, pod: dict[str, Any], container: str, told: Callable[..., Fi
 
 
 def _events(tier: Tier, pod: dict[str, Any], told: Callable[..., Finding]) -> Iterator[Finding]:
+    conditions = {one["type"]: one["status"] for one in pod.get("status", {}).get("conditions", [])}
+    if conditions.get("Ready") == "True":
+        return  # what was said while it started is past
     for event in items(tier.api, tier.path("events")):
         if event.get("type") == "Warning" and event.get("involvedObject", {}).get("name") == pod["metadata"]["name"]:
             describe = f"kubectl -n {tier.document.namespace} describe pod {pod['metadata']['name']}"

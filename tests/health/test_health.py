@@ -128,6 +128,21 @@ def test_alerts_that_the_prometheus_operator_holds_count_too() -> None:
     assert [one.state for one in findings(broken(move)) if one.check == "alerts"] == [State.FINE]
 
 
+@pytest.mark.parametrize(
+    ("in_place", "in_set", "state"),
+    [("abc", "abc", State.FINE), ("abc", "", State.FINE), ("abc", "xyz", State.BAD), ("", "abc", State.BAD)],
+)
+def test_the_key_in_place_is_the_one_of_the_newest_set(in_place: str, in_set: str, state: State) -> None:
+    ref = {"vault": "kubernetes", "scope": NAMESPACE, "name": "perene-encryption-key", "key": "key"}
+    document = tier(encryption_key={"kind": "kubernetes", "ref": ref, "generation": 1})
+    answers = good()
+    labels = {"perene.dev/key-fingerprint": in_place} if in_place else {}
+    answers[f"{CORE}/secrets/perene-encryption-key"] = {"metadata": {"name": "perene-encryption-key", "labels": labels}}
+    evidence = Evidence(sets=(SetFact(**{**vars(NEWEST), "key": in_set}),), drills=(DRILL,))
+    subject = Tier(**{**vars(looked(answers, evidence)), "document": document})
+    assert [one.state for one in findings(subject) if one.check == "key"] == [state]
+
+
 def test_a_full_volume_is_bad_and_an_unmeasured_one_is_unknown() -> None:
     full = [one for one in findings(looked(stats=summary(available=2**28))) if one.check == "space"]
     assert full[0].state is State.BAD
@@ -185,6 +200,23 @@ def diagnosed(subject: Tier, owner: str = "10001 10001") -> list[Finding]:
         return f"drwx------ 19 {owner} 4096 Nov 24 10:00 /var/lib/perene\n" if command[0] == "ls" else ""
 
     return run(lost.diagnosis(subject, inside), 5)
+
+
+def test_a_service_that_cannot_be_reached_from_here_is_unknown_and_never_called_down() -> None:
+    answers = good()
+    answers[f"{CORE}/services/main-g1"] = {"spec": {"clusterIP": "127.0.0.1"}}
+    subject = looked(answers)
+    plain = tier().model_dump(mode="json")["stores"]["main"]
+    plain["endpoint"] |= {"host": f"main-g1.{NAMESPACE}.svc.cluster.local", "port": 1}
+    subject = Tier(**{**vars(subject), "document": tier(stores={"main": plain})})
+    found = run({"main answers": checks.checks(subject)["main answers"]}, 5)
+    assert [one.state for one in found] == [State.UNKNOWN]
+    assert "127.0.0.1 cannot be reached from here" in found[0].what
+
+
+def test_an_exporter_that_does_not_answer_is_named_as_that() -> None:
+    with pytest.raises(PereneError, match="nobody tells how the backups are"):
+        scraped(FakeApi(good()), NAMESPACE)
 
 
 def test_lost_says_that_all_is_in_place() -> None:
