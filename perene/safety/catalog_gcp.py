@@ -292,7 +292,7 @@ ALERT_POLICY = Kind(
         ("notificationChannels", "items lost", WEAKENS, "the alert reaches fewer people, or fires into the void"),
         ("enabled", "off", WEAKENS, "the alert is switched off"),
         ("conditions", "thresholds loosened", WEAKENS, "the alert fires later, on something else, or not at all"),
-        ("conditions", "changed", DISRUPTIVE, "the alert fires at another moment, and still in time"),
+        ("conditions", "changed", DISRUPTIVE, "its condition changes"),
         ("combiner", "becomes AND", WEAKENS, "all conditions must hold before it fires"),
         ("combiner", "becomes AND_WITH_MATCHING_RESOURCE", WEAKENS, "all conditions must hold before it fires"),
         ("severity", "leaves CRITICAL", WEAKENS, "the alert pages less loudly"),

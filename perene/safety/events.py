@@ -42,7 +42,7 @@ def as_preview(content: bytes, where: str) -> bytes:
             diagnostics.append({name: event["diagnosticEvent"].get(name) or "" for name in ("severity", "message", "urn")})
         elif "policyEvent" in event and event["policyEvent"].get("enforcementLevel") == "mandatory":
             diagnostics.append({"severity": "error", "message": f"policy: {event['policyEvent'].get('message')}"})
-    preview = {"config": config, "steps": steps, "diagnostics": diagnostics}
+    preview = {"config": config, "steps": steps, "diagnostics": diagnostics, "duration": 0}
     return json.dumps(preview | ({"changeSummary": summary} if summary is not None else {})).encode()
 
 

@@ -34,6 +34,8 @@ def find_gaps(document: StepDocument, by_urn: dict[str, list[Step]], created: se
             for each in state.pending
         ]
         gaps += _moved(by_urn, state)
+        if document.with_sames and not document.failed:
+            gaps += _unmentioned(by_urn, state)
     return tuple(gaps)
 
 
@@ -73,6 +75,23 @@ def _lost_from_state(by_urn: dict[str, list[Step]], created: set[str]) -> list[G
         )
         for owner, urn in lost.items()
     ]
+
+
+def _unmentioned(by_urn: dict[str, list[Step]], state: State) -> list[Gap]:
+    """What the state holds and the preview passes over in silence: it broke off, or it was told to look at a part."""
+    renamed = {
+        alias
+        for steps in by_urn.values()
+        for step in steps
+        if step.new
+        for alias in step.new.options.get("aliases", ())
+        if isinstance(alias, str)
+    }
+    silent = [urn for urn in state.resources if urn not in by_urn and urn not in renamed]
+    if not silent:
+        return []
+    more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
+    return [_loss(f"{silent[0]}{more}: in the state, but not in the preview", "preview the whole stack again, without targets")]
 
 
 def _moved(by_urn: dict[str, list[Step]], state: State) -> list[Gap]:

@@ -80,6 +80,7 @@ class _RawPreview(msgspec.Struct):
     steps: list[_RawStep]
     config: dict[str, Any] | None = None
     diagnostics: list[_RawDiagnostic] | None = None
+    duration: int | None = None
     changeSummary: dict[str, int] | None = None  # noqa: N815
 
 
@@ -147,6 +148,8 @@ def _gaps(preview: _RawPreview, ops: Counter[str]) -> tuple[str, ...]:
     gaps = []
     if not preview.steps:
         gaps.append("it holds no step at all, not even the stack")
+    if preview.duration is None:
+        gaps.append("it has no duration: it is not the whole of what the engine printed")
     if preview.changeSummary is None:
         gaps.append("it has no summary: the engine broke off")
     listed = {"replace": ops["replace"], "create": ops["create"] + ops["import"], "update": ops["update"], "delete": ops["delete"]}

@@ -42,7 +42,7 @@ def one_step(op: str, token: str, inputs: dict[str, Any], options: dict[str, Any
     urn = f"urn:pulumi:prod::perene::{token}::thing"
     state = {"urn": urn, "type": token, "custom": True, "id": "x", "inputs": inputs, **options}
     sides = {"oldState": state} | ({"newState": state} if op in {"replace", "create-replacement"} else {})
-    return {"steps": [{"op": op, "urn": urn, **sides}], "changeSummary": {}, "config": {}, "diagnostics": []}
+    return {"steps": [{"op": op, "urn": urn, **sides}], "changeSummary": {}, "duration": 1, "config": {}, "diagnostics": []}
 
 
 @settings(max_examples=150, deadline=None)

@@ -116,7 +116,9 @@ def test_trap_15_interrupted_operations_are_read_from_the_state() -> None:
     document = reading.parse_steps(recorded.files()["state-pending-operation-updating.json"], "test")
     urn = document.steps[-1].urn
     pending = {"type": "updating", "resource": {"urn": urn, "type": "x"}}
-    state = parse_state(json.dumps({"version": 3, "deployment": {"resources": [], "pending_operations": [pending]}}).encode(), "state")
+    state = parse_state(
+        json.dumps({"version": 3, "deployment": {"resources": [{"urn": urn}], "pending_operations": [pending]}}).encode(), "state"
+    )
     assert gate.judge(document, now=NOW).exit_code == ExitCode.DONE, "the preview shows nothing of it"
     assert gate.judge(document, now=NOW, state=state).exit_code == ExitCode.CANNOT_TELL
 
@@ -150,3 +152,16 @@ def test_trap_19_an_import_with_other_inputs_is_judged_by_its_update() -> None:
 def test_trap_20_force_destroy_does_not_count_in_the_same_update_but_weakens_by_itself() -> None:
     assert verdict_on("bucket-force-destroy-on.json").exit_code == ExitCode.WEAKENS
     assert "bindings on it go first" in finding(verdict_on("bucket-renamed-staging.json"), "staging-exports").reasons[0]
+
+
+def test_what_the_state_holds_and_the_preview_passes_over_is_not_called_unchanged() -> None:
+    document = recorded.document("cloudsql-region-change-prod-protected.json")
+    document["diagnostics"] = []
+    cut = reading.parse_steps(json.dumps(document).encode(), "test")
+    whole = recorded.document("no-change-prod.json")
+    exported = {"version": 3, "deployment": {"resources": [step["oldState"] for step in whole["steps"]]}}
+    state = parse_state(json.dumps(exported).encode(), "state")
+    assert gate.judge(cut, now=NOW, state=state).exit_code == ExitCode.CANNOT_TELL, "the refusal is gone from it, its other half too"
+    for name in ("no-change-prod.json", "tier-component-renamed-with-alias.json"):
+        all_of_it = reading.parse_steps(recorded.files()[name], "test")
+        assert gate.judge(all_of_it, now=NOW, state=state).exit_code == ExitCode.DONE, name
