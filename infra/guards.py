@@ -33,6 +33,15 @@ def within(
     )
 
 
+def named_by_content(parent: pulumi.Resource, *, depends_on: Sequence[pulumi.Resource] = ()) -> pulumi.ResourceOptions:
+    """Options of a Job, and of what only it reads, under a name that carries a digest of its content.
+
+    Never protected: a protected resource cannot be replaced, so the first changed role or migration would be refused in every guarded
+    tier. It holds no data, and what it did stays done when it goes.
+    """
+    return within(parent, protect=False, depends_on=depends_on)
+
+
 def component(
     *, protect: bool, providers: Sequence[pulumi.ProviderResource] = (), depends_on: Sequence[pulumi.Resource] = ()
 ) -> pulumi.ResourceOptions:

@@ -26,6 +26,10 @@ def login_secret(workload: str, role: str) -> str:
     return f"{workload}-{role}"
 
 
+# An object whose name carries a digest of its content: other content is another object, and the old one must be able to go.
+NAMED_BY_CONTENT = {"perene.dev/named-by-content": "true"}
+
+
 def access_label(store: str) -> str:
     """The label by which a client's pod says that it uses a store."""
     return f"access.perene.dev/{store}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from infra import naming
+from infra import naming, tier_migrations
 from infra.components.cloud_sql import CloudSqlPostgres, CloudSqlPostgresArgs
 from infra.components.cloud_sql_roles import CloudSqlRoles, CloudSqlRolesArgs
 from infra.components.postgres_roles import Role
@@ -106,7 +106,7 @@ def build(
         opts=context.options(),
     )
     role = {user: who.email.removesuffix(".gserviceaccount.com") for user, who in identities.items()}
-    CloudSqlRoles(
+    roles = CloudSqlRoles(
         workload,
         CloudSqlRolesArgs(
             namespace=context.namespace,
@@ -123,7 +123,7 @@ def build(
         opts=pulumi.ResourceOptions.merge(context.options(), pulumi.ResourceOptions(depends_on=[instance])),
     )
     ways = ["automated", *(["pitr"] if store.pitr else []), *(["logical"] if tier.backups else [])]
-    return {
+    entry = {
         "kind": "cloud-sql",
         **context.shared_entry(store),
         # Whoever connects does so through the proxy of its own pod, which has checked the server and logged in.
@@ -133,6 +133,8 @@ def build(
         },
         "backup": {"ways": ways, "automated_keep": store.backups.keep, "pitr_days": store.pitr.days if store.pitr else 0},
     }
+    tier_migrations.build(context, name, store, entry, [roles])
+    return entry
 
 
 def _utc_day(store: CloudSql) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from infra import naming
+from infra import naming, tier_migrations
 from infra.components.alerts_k8s import Alerts, AlertsArgs
 from infra.components.postgres import Postgres, PostgresArgs
 from infra.components.postgres_pods import MOUNT
@@ -41,6 +41,14 @@ def postgres(context: Context, name: str, store: Settings) -> dict[str, Any]:
         ),
         opts=context.options(),
     )
+    entry = _entry(context, name, store, server)
+    tier_migrations.build(context, name, store, entry, [server])
+    return entry
+
+
+def _entry(context: Context, name: str, store: Settings, server: Postgres) -> dict[str, Any]:
+    tier = context.tier
+    workload = naming.component(name, store.generation)
     backed_up = store.backup == "required" and tier.backups is not None
     return {
         "kind": "postgres",

@@ -63,7 +63,7 @@ class CloudSqlRoles(pulumi.ComponentResource):
         digest = naming.digest(args.image, args.proxy_image, args.admin, args.connection_name, *files.values())
         Job(
             f"{name}-roles",
-            metadata=pods.meta(f"{name}-roles-{digest}", args.namespace, args.labels),
+            metadata=pods.meta(f"{name}-roles-{digest}", args.namespace, {**args.labels, **naming.NAMED_BY_CONTENT}),
             spec=JobSpecArgs(
                 backoff_limit=4,
                 active_deadline_seconds=900,
@@ -81,6 +81,6 @@ class CloudSqlRoles(pulumi.ComponentResource):
                     ),
                 ),
             ),
-            opts=guards.within(self, protect=args.protect, depends_on=[config]),
+            opts=guards.named_by_content(self, depends_on=[config]),
         )
         self.register_outputs({})

@@ -96,14 +96,13 @@ class Migrations(pulumi.ComponentResource):
         self.job = naming.short(f"{name}-{args.database.replace('_', '-')}-migrate", 54)
         self.job += f"-{naming.digest(args.image, args.proxy[0] if args.proxy else '', *command, *told)}"
         labels = {**args.labels, "app.kubernetes.io/instance": name, "perene.dev/role": "migrate"}
-        metadata = pods.meta(self.job, args.namespace, labels)
-        # Not protected even in a guarded tier: they hold no data, and a protected resource could never be replaced by the next one.
+        metadata = pods.meta(self.job, args.namespace, {**labels, **naming.NAMED_BY_CONTENT})
         config = ConfigMap(
             f"{name}-{args.database}-scripts",
             metadata=metadata,
             data=files,
             immutable=True,
-            opts=guards.within(self, protect=False),
+            opts=guards.named_by_content(self),
         )
         Job(
             f"{name}-{args.database}-migrate",
@@ -116,7 +115,7 @@ class Migrations(pulumi.ComponentResource):
                 active_deadline_seconds=int(args.deadline.seconds),
                 template=self._pod(labels, command, environment),
             ),
-            opts=guards.within(self, protect=False, depends_on=[config]),
+            opts=guards.named_by_content(self, depends_on=[config]),
         )
         self.register_outputs({"job": self.job})
 

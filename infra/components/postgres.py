@@ -203,7 +203,11 @@ class Postgres(pulumi.ComponentResource):
         Job(
             f"{name}-roles",
             # A Job's template cannot be changed: other content has another name, and the old Job goes once the new one has run.
-            metadata=self._meta(f"{name}-roles-{naming.digest(args.image, *files.values(), *users)}"),
+            metadata=pods.meta(
+                f"{name}-roles-{naming.digest(args.image, *files.values(), *users)}",
+                args.namespace,
+                {**self.labels, **naming.NAMED_BY_CONTENT},
+            ),
             spec=JobSpecArgs(
                 backoff_limit=4,
                 active_deadline_seconds=900,
@@ -215,5 +219,5 @@ class Postgres(pulumi.ComponentResource):
                     users=users,
                 ),
             ),
-            opts=self._child([server, config]),
+            opts=guards.named_by_content(self, depends_on=[server, config]),
         )
