@@ -59,6 +59,7 @@ def definition(name: str, directory: Path = DEFINITIONS) -> Definition:
             version=python["version"],
             requirements=ROOT / python["requirements"],
             sources=tuple(ROOT / source for source in python["sources"]),
+            programs=tuple((name, ROOT / source) for name, source in python.get("programs", {}).items()),
         )
         if python
         else None,

@@ -35,11 +35,12 @@ class Packages:
 
 @dataclass(frozen=True, kw_only=True)
 class Python:
-    """The locked libraries of a requirements file for the image's Python, and our own sources beside them."""
+    """The locked libraries of a requirements file for the image's Python, our own sources beside them, and programs by their path."""
 
     version: str
     requirements: Path
     sources: tuple[Path, ...]
+    programs: tuple[tuple[str, Path], ...] = ()
 
 
 def digest(parts: Iterable[str | bytes]) -> str:
@@ -107,6 +108,7 @@ def libraries(wanted: Python, progress: Progress) -> Path:
 def sources(wanted: Python) -> Path:
     """Our own packages as they are in the checkout now."""
     files = {f"{LIBRARIES}/{path.relative_to(top.parent)}": path for top in wanted.sources for path in _source_files(top)}
+    files |= dict(wanted.programs)
     target = cached("sources", digest(part for name, path in sorted(files.items()) for part in (name, path.read_bytes())))
     if not target.exists():
         part = _part(target)
