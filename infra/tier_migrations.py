@@ -39,7 +39,7 @@ def build(context: Context, name: str, store: Postgres | CloudSql, entry: Mappin
         )
     for database in store.databases:
         Migrations(
-            workload,
+            f"{workload}-{database.replace('_', '-')}",
             MigrationsArgs(
                 store=name,
                 namespace=context.namespace,

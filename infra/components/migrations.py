@@ -4,7 +4,7 @@ Owns: the scripts in the cluster and the Job that runs them once, as role migrat
 and Secrets, the ledger (it lives in the database), the application: whoever deploys that depends on this component.
 
 Produces the following resources:
-    ConfigMap and Job <name>-<database>-migrate-<digest>. The digest is over everything that the Job runs with: a Job's template cannot
+    ConfigMap and Job <name>-migrate-<digest>. The digest is over everything that the Job runs with: a Job's template cannot
     be changed, so other scripts are another Job, and the old one goes once the new one has succeeded.
 """
 
@@ -93,19 +93,19 @@ class Migrations(pulumi.ComponentResource):
         self.shown |= {f"key-{naming.digest(signer)}": (f"keys/{signer}.pub", text) for signer, text in args.keys.items()}
         files = {**args.scripts, **{key: text for key, (_, text) in self.shown.items()}}
         told = (f"{key}={value}" for key, value in {**files, **environment}.items())
-        self.job = naming.short(f"{name}-{args.database.replace('_', '-')}-migrate", 54)
+        self.job = naming.short(f"{name}-migrate", 54)
         self.job += f"-{naming.digest(args.image, args.proxy[0] if args.proxy else '', *command, *told)}"
         labels = {**args.labels, "app.kubernetes.io/instance": name, "perene.dev/role": "migrate"}
         metadata = pods.meta(self.job, args.namespace, {**labels, **naming.NAMED_BY_CONTENT})
         config = ConfigMap(
-            f"{name}-{args.database}-scripts",
+            f"{name}-scripts",
             metadata=metadata,
             data=files,
             immutable=True,
             opts=guards.named_by_content(self),
         )
         Job(
-            f"{name}-{args.database}-migrate",
+            f"{name}-migrate",
             metadata=metadata,
             spec=JobSpecArgs(
                 # Running again after any interruption is what the tool is made for; a real failure fails each time the same.

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from perene.engine import monitor
-from perene.engine.program import Program
+from perene.engine.program import Program, Registration
 from perene.engine.stacks import stack_files
 
 ROOT = Path(__file__).parents[2]
@@ -15,3 +15,9 @@ STACKS = stack_files(ROOT)
 def program(stack: str) -> Program:
     """What a stack declares. Stacks share the program's modules, not its state."""
     return monitor.run(ROOT, stack, STACKS[stack])
+
+
+def named_by_content(resource: Registration) -> bool:
+    """A Job or what only it reads: replaced whenever its content changes, and without data."""
+    labels = resource.inputs.get("metadata", {}).get("labels", {}) if resource.custom else {}
+    return resource.type in {"kubernetes:batch/v1:Job", "kubernetes:core/v1:ConfigMap"} and "perene.dev/named-by-content" in labels

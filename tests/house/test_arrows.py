@@ -16,7 +16,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "infra.permissions",
         "perene.health.signals",
     ),
-    "infra": ("perene.contract", "perene.errors", "perene.health.signals", "perene.health.targets", "infra"),
+    "infra": ("perene.contract", "perene.errors", "perene.exit_codes", "perene.health.signals", "perene.health.targets", "infra"),
     "policy": ("perene.safety.catalog", "policy"),
     "perene.engine": ("perene", "infra", "policy"),
     "perene.contract": ("perene.contract", "perene.errors", "perene.exit_codes"),

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from perene.engine.program import Program, Registration, Secret
-from tests.house.stacks import STACKS, program
+from perene.engine.program import Program, Secret
+from tests.house.stacks import STACKS, named_by_content, program
 
 # Names under which secrets travel, and the names that only refer to one.
 SECRET_NAME = re.compile(r"(?i)(password|passwd|passphrase|secret|token|private_?key|access_?key|credential)s?$")
@@ -58,12 +58,6 @@ def test_no_output_was_printed_into_text(stack: str) -> None:
 def test_every_urn_stands_once(stack: str) -> None:
     twice = [urn for urn, count in Counter(resource.urn for resource in program(stack).resources).items() if count > 1]
     assert not twice, twice
-
-
-def named_by_content(resource: Registration) -> bool:
-    """A Job or what only it reads: replaced whenever its content changes, and without data."""
-    labels = resource.inputs.get("metadata", {}).get("labels", {}) if resource.custom else {}
-    return resource.type in {"kubernetes:batch/v1:Job", "kubernetes:core/v1:ConfigMap"} and "perene.dev/named-by-content" in labels
 
 
 @pytest.mark.parametrize("stack", STACKS)

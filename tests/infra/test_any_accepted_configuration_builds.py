@@ -13,6 +13,7 @@ from infra import tiers
 from infra.config.load import ConfigError, load, read_stack_file
 from perene.contract.tier import TierDocument
 from perene.engine.monitor import run_program
+from tests.house.stacks import named_by_content
 
 ROOT = Path(__file__).parents[2]
 BASES = {stack: read_stack_file(ROOT / f"Pulumi.{stack}.yaml")[0] for stack in ("dev", "staging", "prod")}
@@ -137,5 +138,6 @@ def builds_or_is_refused(stack: str, value: dict[str, Any]) -> bool:
     ]
     assert len(names) == len(set(names)), "two objects of one kind must not share a name"
     if tier.guarded and not tier.guards.opened:
-        assert all(r.options.get("protect") for r in made.resources if r.custom and not r.type.startswith("pulumi:providers:"))
+        bare = [r.urn for r in made.resources if r.custom and not r.options.get("protect") and not named_by_content(r)]
+        assert not bare, f"everything in a guarded tier is protected: {bare}"
     return True
