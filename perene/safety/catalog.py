@@ -2,7 +2,7 @@
 
 import re
 
-from perene.safety import catalog_aws, catalog_gcp, catalog_kubernetes
+from perene.safety import catalog_aws, catalog_gcp, catalog_gcp_around, catalog_kubernetes
 from perene.safety.kinds import DESIGN, Effect, Kind, Rule
 
 __all__ = ["CATALOG", "EVERYONE", "KNOWN_IGNORED", "UNKNOWN", "Effect", "Kind", "Rule", "hides", "is_broad", "is_right", "kind_of"]
@@ -13,7 +13,7 @@ _BROAD_WORDS = ("admin", "owner", "iam.serviceaccounttokencreator", "iam.service
 # Ignoring these is part of the design: a size counts at creation only, the disk grows by itself.
 KNOWN_IGNORED = {"gcp:sql/databaseInstance:DatabaseInstance": {"settings.diskSize"}}
 
-CATALOG: dict[str, Kind] = catalog_gcp.CATALOG | catalog_aws.CATALOG | catalog_kubernetes.CATALOG
+CATALOG: dict[str, Kind] = catalog_gcp.CATALOG | catalog_gcp_around.CATALOG | catalog_aws.CATALOG | catalog_kubernetes.CATALOG
 
 UNKNOWN = Kind(
     data=True,
@@ -31,7 +31,7 @@ _BY_KIND = {match["kind"]: name for name in CATALOG if (match := _API_VERSION.ma
 
 def is_right(type_token: str) -> bool:
     """Whether a type grants or takes rights."""
-    return bool(_RIGHT.match(type_token)) or kind_of(type_token) in {catalog_aws.RIGHT, catalog_kubernetes.ACCESS, catalog_gcp.RIGHT}
+    return bool(_RIGHT.match(type_token)) or kind_of(type_token) in {catalog_aws.RIGHT, catalog_kubernetes.ACCESS, catalog_gcp_around.RIGHT}
 
 
 def kind_of(type_token: str, *, custom: bool = True) -> Kind:
@@ -46,7 +46,7 @@ def kind_of(type_token: str, *, custom: bool = True) -> Kind:
     if not custom or type_token in _GROUPS:
         return catalog_kubernetes.GROUP
     if _RIGHT.match(type_token):
-        return catalog_gcp.RIGHT
+        return catalog_gcp_around.RIGHT
     match = _API_VERSION.match(type_token)
     return CATALOG[_BY_KIND[match["kind"]]] if match and match["kind"] in _BY_KIND else UNKNOWN
 
