@@ -12,6 +12,7 @@ import yaml
 from perene.engine import inventory, monitor, policies
 from perene.engine.program import Program, Registration, masked
 from perene.safety.catalog import Effect, kind_of
+from policy.rules import violations
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("dev", "staging", "prod")
@@ -60,9 +61,10 @@ def mutants(resource: Registration) -> Iterator[tuple[str, Registration]]:
 
 
 def caught_by(program: Program, original: Registration, mutant: Registration, golden: dict[str, Any]) -> str:
-    mutated = replace(program, resources=tuple(mutant if each is original else each for each in program.resources))
-    if set(policies.check(mutated)) - set(policies.check(program)):
+    before, after = (set(violations(policies.declared(each))) for each in (original, mutant))
+    if after - before:
         return "policy"
+    mutated = replace(program, resources=tuple(mutant if each is original else each for each in program.resources))
     return "golden" if inventory.differences(golden, mutated) else ""
 
 
