@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("perene.cli.down", "stop the local cluster; the data stays"),
     "destroy": ("perene.cli.destroy", "remove a dev tier with its data, after its name was typed"),
     "adopt-state": ("perene.cli.adopt_state", "move a tier from the embedded way to the Pulumi CLI"),
+    "backup": ("perene.cli.backup", "make one recovery set over all stores, its manifest verified"),
+    "retention": ("perene.cli.retention", "which recovery sets are kept; make room; replay 400 days"),
     "render": ("perene.cli.render", "write a tier's Kubernetes objects as plain manifests"),
     "approve": ("perene.cli.approve", "sign exactly one previewed change of a stack"),
     "apply": ("perene.cli.apply", "apply what was approved, or nothing when anything moved"),

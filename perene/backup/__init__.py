@@ -1,0 +1,1 @@
+"""Recovery sets: made, listed, kept, sealed."""

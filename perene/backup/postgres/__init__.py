@@ -1,0 +1,1 @@
+"""PostgreSQL: consistent dumps and the fingerprint of what was dumped."""

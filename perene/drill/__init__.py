@@ -1,0 +1,1 @@
+"""Restoring on a schedule, and proving that damage would be noticed."""

@@ -1,0 +1,97 @@
+"""A PostgreSQL of one's own for a while: in this pod or on this computer, on a socket only, gone afterwards."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from perene.backup import process
+from perene.backup.postgres.server import Server
+from perene.errors import PereneError
+
+NOBODY = 65534
+# It is thrown away: nothing has to survive a crash of the machine.
+SETTINGS = {
+    "listen_addresses": "''",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "30min",
+    "autovacuum": "off",
+    "max_locks_per_transaction": "1024",
+    "shared_buffers": "256MB",
+    "logging_collector": "off",
+}
+
+
+@contextmanager
+def scratch(folder: Path | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A running server whose superuser is `admin`. folder: where it may lie (an ephemeral volume); it is removed at the end."""
+    place = Path(tempfile.mkdtemp(prefix="perene-scratch-", dir=folder))
+    # PostgreSQL refuses to run as root; as root the server becomes nobody.
+    user = NOBODY if os.geteuid() == 0 else None
+    data, log = place / "data", place / "log"
+    if user is not None:
+        os.chown(place, user, user)
+    place.chmod(0o755)
+    try:
+        _as(
+            user,
+            [
+                "initdb",
+                "--no-sync",
+                "--username=admin",
+                "--auth=trust",
+                "--encoding=UTF8",
+                *_locale(),
+                "--no-instructions",
+                f"--pgdata={data}",
+            ],
+        )
+        chosen = {**SETTINGS, **(settings or {}), "unix_socket_directories": f"'{place}'", "port": "5432"}
+        with (data / "postgresql.auto.conf").open("a") as file:
+            file.writelines(f"{name} = {value}\n" for name, value in chosen.items())
+        _as(user, ["pg_ctl", "start", "--wait", "--silent", f"--pgdata={data}", f"--log={log}"], log)
+        try:
+            yield Server(host=str(place), port=5432, user="admin")
+        finally:
+            _as(user, ["pg_ctl", "stop", "--mode=immediate", "--wait", "--silent", f"--pgdata={data}"], log)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _locale() -> list[str]:
+    provider = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major() >= 17 else []
+    return ["--locale=C.UTF-8", *provider]
+
+
+def major() -> int:
+    """The major version of the server that is installed here."""
+    return int(process.version("postgres").split()[2].split(".")[0])
+
+
+def _as(user: int | None, command: list[str], log: Path | None = None) -> None:
+    try:
+        # pg_ctl's server keeps our pipes open: output goes to nowhere or to the log.
+        done = subprocess.run(
+            command,
+            env=process.environment(),
+            user=user,
+            group=user,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE if log is None else None,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise process.tool_missing(command[0]) from None
+    if done.returncode:
+        words = log.read_bytes() if log and log.exists() else done.stderr or b""
+        failure = process.failed("starting a scratch PostgreSQL", command[0], done.returncode, words)
+        raise PereneError(problems=failure.problems)
