@@ -14,6 +14,7 @@ from perene.backup.postgres.server import reach
 from perene.backup.progress import Stages
 from perene.backup.repository import Repository
 from perene.backup.tier import login_with
+from perene.contract.base import Document
 from perene.contract.recovery_set import KeyProof, RecoverySet, StoreSet
 from perene.contract.tier import PostgresEndpoint, SecretRef, Store, TierDocument
 from perene.custody.resolve import resolve
@@ -96,10 +97,24 @@ def make_set(
             versions={"perene": VERSION, "restic": process.version("restic")},
         )
         _seal(manifest, repository)
+        publish(repository, "sets", set_id, manifest)
     for name, store in made.items():
         for warning in store.warnings:
             stages.note(f"{name}: {warning}")
     return manifest
+
+
+def ensure_repository(repository: Repository, stages: Stages) -> None:
+    """Make the repository where there is nothing at all; what holds a key or a configuration is never made anew."""
+    place = open_place(repository.url)
+    if not place.names("config") and not place.names("keys/"):
+        stages.note(f"a new repository is made in {repository.url}: it was empty")
+        repository.init()
+
+
+def publish(repository: Repository, kind: str, name: str, document: Document) -> None:
+    """A copy beside the repository, for those who watch and have no password: `evidence/sets/ID.json`, `evidence/drills/ID.json`."""
+    open_place(repository.url).replace(f"evidence/{kind}/{name}.json", document.to_json().encode())
 
 
 def _stores(

@@ -4,7 +4,7 @@ import typer
 from rich.console import Console
 
 from perene.backup.progress import Stages
-from perene.backup.run import make_set
+from perene.backup.run import ensure_repository, make_set
 from perene.backup.tier import open_repository, read_tier
 from perene.cli import sources
 
@@ -19,7 +19,9 @@ def backup(
 ) -> None:
     """Make a recovery set now."""
     document = read_tier(tier, namespace)
-    made = make_set(document, open_repository(document, url=repository), stages=Stages())
+    opened, stages = open_repository(document, url=repository), Stages()
+    ensure_repository(opened, stages)
+    made = make_set(document, opened, stages=stages)
     if json:
         typer.echo(made.to_json(), nl=False)
         return
