@@ -5,6 +5,7 @@ from typing import Any
 
 from infra import naming, tier_migrations
 from infra.components.alerts_k8s import Alerts, AlertsArgs
+from infra.components.backups import Backups, BackupsArgs, Job
 from infra.components.postgres import Postgres, PostgresArgs
 from infra.components.postgres_pods import MOUNT
 from infra.components.repository_volume import RepositoryVolume, RepositoryVolumeArgs
@@ -102,6 +103,45 @@ def alerts(context: Context, document: Mapping[str, Any]) -> None:
             namespace=context.namespace,
             labels=context.labels,
             targets=targets_of(document, disk=chosen.disk if chosen else None, connections=chosen.connections if chosen else None),
+            protect=context.tier.guarded,
+        ),
+        opts=context.options(),
+    )
+
+
+def backups(context: Context, document: Mapping[str, Any]) -> None:
+    """Declare the jobs that make, prove and thin out recovery sets. document: the tier document."""
+    plan, repository = context.tier.backups, document["repository"]
+    if plan is None:
+        return
+    restic = {repository["password"]["name"]: (repository["password"]["key"],)}
+    stores = {name: store for name, store in document["stores"].items() if "logical" in store["backup"]["ways"]}
+    dumping: dict[str, tuple[str, ...]] = {}
+    for store in stores.values():
+        dumping[store["endpoint"]["ca"]["name"]] = ("ca.crt",)
+        for user, login in store["logins"].items():
+            if store["rights"][user] in {"dump", "admin"}:
+                dumping[login["password"]["name"]] = (login["password"]["key"],)
+    proving = {document["signing"]["name"]: (document["signing"]["key"],)}
+    if document["encryption_key"]:
+        key, sealed = document["encryption_key"]["ref"], document["encryption_key"]["sentinel"]
+        dumping[sealed["name"]] = (sealed["key"],)
+        proving[key["name"]] = (key["key"],)
+    every = int(plan.drill.every.seconds // 86400)
+    Backups(
+        "perene",
+        BackupsArgs(
+            namespace=context.namespace,
+            labels=context.labels,
+            image=context.image("ops"),
+            at=plan.at,
+            jobs={
+                "backup": Job(words=("backup",), secrets=restic | dumping, after_hours=0, every_days=1, deadline_hours=6),
+                "retention": Job(words=("retention", "apply"), secrets=restic, after_hours=6, every_days=1, deadline_hours=2),
+                "drill": Job(words=("drill",), secrets=restic | proving, after_hours=2, every_days=every, deadline_hours=6, memory="1Gi"),
+            },
+            stores=tuple(stores),
+            repository_claim=repository.get("claim"),
             protect=context.tier.guarded,
         ),
         opts=context.options(),

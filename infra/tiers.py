@@ -31,6 +31,8 @@ def build(tier: Tier, stack: str) -> dict[str, Any]:
         "encryption_key": _key(context, jobs, stores),
         "signing": context.secret("signing"),
     }
+    if tier.encryption_key is None or tier.encryption_key.kind == "kubernetes":
+        tier_kubernetes.backups(context, document)
     tier_kubernetes.alerts(context, document)
     if any(store.kind == "cloud-sql" for store in tier.stores.values()):
         from infra import tier_gcp_alerts
