@@ -119,8 +119,9 @@ def build(
             roles=[Role(name=role[user], right=right) for user, right in store.users.items()],
             databases={database: settings.schemas for database, settings in store.databases.items()},
             protect=tier.guarded,
+            waits_for=(instance,),
         ),
-        opts=pulumi.ResourceOptions.merge(context.options(), pulumi.ResourceOptions(depends_on=[instance])),
+        opts=context.options(),
     )
     ways = ["automated", *(["pitr"] if store.pitr else []), *(["logical"] if tier.backups else [])]
     entry = {

@@ -18,7 +18,7 @@ EVIDENCE = Path("evidence")
 NEEDED = {"automatic": (), "after-dev": ("before.json",), "approved": ("rehearsal.json", "restore-point.json", "approval.json")}
 
 
-def build(context: Context, name: str, store: Postgres | CloudSql, entry: Mapping[str, Any], depends_on: Sequence[pulumi.Resource]) -> None:
+def build(context: Context, name: str, store: Postgres | CloudSql, entry: Mapping[str, Any], waits_for: Sequence[pulumi.Resource]) -> None:
     """Declare the store's migration Jobs; none without the evidence that its mode needs (`perene migrate` says what is missing)."""
     if store.migrations is None:
         return
@@ -60,8 +60,9 @@ def build(context: Context, name: str, store: Postgres | CloudSql, entry: Mappin
                 workload="" if endpoint["connection_name"] else workload,
                 proxy=(context.image("proxy"), endpoint["connection_name"]) if endpoint["connection_name"] else None,
                 service_account=login.get("service_account", ""),
+                waits_for=tuple(waits_for),
             ),
-            opts=pulumi.ResourceOptions.merge(context.options(), pulumi.ResourceOptions(depends_on=list(depends_on))),
+            opts=context.options(),
         )
 
 

@@ -21,7 +21,10 @@ from infra.components.postgres_roles import Role, roles_sql
 
 @dataclass(frozen=True, kw_only=True)
 class CloudSqlRolesArgs:
-    """admin: the administering role's name in the server; roles: the others; databases: name -> schemas."""
+    """admin: the administering role's name in the server; roles: the others; databases: name -> schemas.
+
+    waits_for: what must be there first: options of a component do not reach its children.
+    """
 
     namespace: str
     labels: Mapping[str, str]
@@ -33,6 +36,7 @@ class CloudSqlRolesArgs:
     roles: Sequence[Role]
     databases: Mapping[str, tuple[str, ...]]
     protect: bool
+    waits_for: tuple[pulumi.Resource, ...] = ()
 
 
 class CloudSqlRoles(pulumi.ComponentResource):
@@ -81,6 +85,6 @@ class CloudSqlRoles(pulumi.ComponentResource):
                     ),
                 ),
             ),
-            opts=guards.named_by_content(self, depends_on=[config]),
+            opts=guards.named_by_content(self, depends_on=[config, *args.waits_for]),
         )
         self.register_outputs({})

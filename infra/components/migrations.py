@@ -42,6 +42,7 @@ class MigrationsArgs:
     approved: refuse to run without `rehearsal.json`, `restore-point.json` and `approval.json` in evidence (file name -> document);
     keys: who may approve: name -> public key, PEM. after: refuse what `before.json` in evidence, the ledger of the environment before
     this one (`perene migrate export`), does not have.
+    waits_for: what must be there first: options of a component do not reach its children.
     commit: of the scripts, for the audit; application: sessions named APPLICATION/VERSION count as running versions.
     host: the server's name in its certificate, or 127.0.0.1 with a proxy in the pod; workload: whose Secrets hold the password and the
     authority (empty with a proxy, which logs in as service_account); proxy: (image, connection name) of the Cloud SQL proxy.
@@ -65,6 +66,7 @@ class MigrationsArgs:
     service_account: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    waits_for: tuple[pulumi.Resource, ...] = ()
     lock_timeout: Duration = field(default=Duration(2, "s"))
     statement_timeout: Duration = field(default=Duration(10, "m"))
     blocked_limit: Duration = field(default=Duration(5, "s"))
@@ -115,7 +117,7 @@ class Migrations(pulumi.ComponentResource):
                 active_deadline_seconds=int(args.deadline.seconds),
                 template=self._pod(labels, command, environment),
             ),
-            opts=guards.named_by_content(self, depends_on=[config]),
+            opts=guards.named_by_content(self, depends_on=[config, *args.waits_for]),
         )
         self.register_outputs({"job": self.job})
 
