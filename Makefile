@@ -29,7 +29,7 @@ lint: $(VENV)/.ready ## ruff and mypy --strict
 	@$(PY) -m ruff check -q . && $(PY) -m ruff format --check -q . && $(PY) -m mypy
 
 test: lint ## everything that needs no root and no cluster (under 3 minutes)
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n 2 --dist loadfile
 
 workflows: $(VENV)/.ready ## the workflows through zizmor and actionlint
 	@$(PY) -m pytest -q tests/workflows

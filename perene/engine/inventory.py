@@ -33,7 +33,13 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "kubernetes:core/v1:Service": ("spec.type", "spec.clusterIP", "spec.ports"),
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": ("spec",),
     "kubernetes:policy/v1:PodDisruptionBudget": ("spec",),
-    "kubernetes:batch/v1:CronJob": ("spec.schedule", "spec.timeZone", "spec.concurrencyPolicy", "spec.suspend"),
+    "kubernetes:batch/v1:CronJob": (
+        "spec.schedule",
+        "spec.timeZone",
+        "spec.concurrencyPolicy",
+        "spec.suspend",
+        "spec.startingDeadlineSeconds",
+    ),
     "kubernetes:rbac.authorization.k8s.io/v1:Role": ("rules",),
     "gcp:sql/databaseInstance:DatabaseInstance": (
         "databaseVersion",
