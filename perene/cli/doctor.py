@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from perene.engine import target
+from perene.engine import stacks, target
 from perene.engine.tier import tier_of
 from perene.errors import PereneError
 from perene.health.doctor import archive, collect
@@ -25,7 +25,7 @@ def doctor(
     context: Annotated[str, typer.Option(help="kubeconfig context, for a cluster that `make up` did not make")] = "",
 ) -> None:
     """Collect versions, configuration, events and logs. Secrets are masked; look through it before you send it all the same."""
-    console, root = Console(soft_wrap=True, highlight=False), Path.cwd()
+    console, root = Console(soft_wrap=True, highlight=False), stacks.project_root()
     where = target.adopt_context(root, stack, context) if context else target.recorded(root, stack)
     api = ByKubectl(where.client(), 10) if where else None
     if api:

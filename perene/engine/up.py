@@ -13,7 +13,7 @@ from perene.contract.tier import TierDocument
 from perene.custody import init
 from perene.custody.cluster_secrets import ClusterSecrets
 from perene.custody.vaults import Vaults
-from perene.engine import apply, cluster_choice, cluster_images, engine_choice, monitor, proof
+from perene.engine import apply, cluster_choice, cluster_images, engine_choice, monitor, proof, reclaim
 from perene.engine.engine_choice import Engine
 from perene.engine.lock import alone
 from perene.engine.program import Program
@@ -133,6 +133,8 @@ def make_secrets(run: Run) -> str:
 def apply_stack(run: Run) -> str:
     """The tier itself."""
     kubectl = run.target.client(run.progress.log)
+    for warning in reclaim.check(kubectl, run.program):
+        run.progress.show(f"  warning: {warning}")
     engine_choice.record(run.root, run.stack, run.engine.way)
     if run.engine.way == "cli":
         return bring_up(run.root, run.program, run.target, command=run.engine.program, progress=run.progress, judge=run.judge)
