@@ -32,7 +32,7 @@ def build(context: Context) -> None:
             continue
         instance = f"{project}:{instance_name(tier, name, store)}"
         CloudSqlAlerts(
-            f"{name}-g{store.generation}-alerts",
+            f"{name}-alerts",
             CloudSqlAlertsArgs(
                 project=project,
                 database_id=instance,

@@ -6,6 +6,7 @@ from typing import Any
 from infra import providers, tier_kubernetes
 from infra.components.contract import Contract, ContractArgs
 from infra.config.model import Tier
+from infra.config.stores import CloudSql, Postgres
 from infra.tier import Context
 
 # A cloud's SDK costs a second to import, so what uses it is imported only for a tier that names the cloud.
@@ -62,15 +63,23 @@ def _jobs(context: Context) -> Mapping[Any, Any]:
 def _stores(context: Context, jobs: Mapping[Any, Any]) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     network: Any = None
-    for name, store in context.tier.stores.items():
-        if store.kind == "postgres":
-            entries[name] = tier_kubernetes.postgres(context, name, store)
-        else:
-            from infra import tier_cloud_sql, tier_gcp
+    for name, live in context.tier.stores.items():
+        # A retired generation stays declared, guarded as ever, until its entry is taken away: a removal of its own, seen by the gate.
+        for store in (*(_retired(live, int(number)) for number in live.retired), live):
+            if store.kind == "postgres":
+                entry = tier_kubernetes.postgres(context, name, store)
+            else:
+                from infra import tier_cloud_sql, tier_gcp
 
-            network = network or tier_gcp.network(context)
-            entries[name] = tier_cloud_sql.build(context, name, store, network, jobs)
+                network = network or tier_gcp.network(context)
+                entry = tier_cloud_sql.build(context, name, store, network, jobs)
+            entries[name] = entry
     return entries
+
+
+def _retired(store: Postgres | CloudSql, generation: int) -> Postgres | CloudSql:
+    """The store as it was declared before its successor came; nothing is migrated in it any more."""
+    return store.model_copy(update={"generation": generation, "migrations": None})
 
 
 def _repository(context: Context, jobs: Mapping[Any, Any]) -> dict[str, Any] | None:

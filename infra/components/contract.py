@@ -30,10 +30,8 @@ class Contract(pulumi.ComponentResource):
     def __init__(self, name: str, args: ContractArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("perene:k8s:Contract", name, None, opts)
         documents = {naming.TIER_CONFIG: ("tier.json", args.tier)}
-        documents |= {
-            f"{naming.component(store, entry['generation'])}-contract": ("store.json", entry)
-            for store, entry in args.tier["stores"].items()
-        }
+        # By the store's name alone: what it says is about the live generation, whichever that is.
+        documents |= {f"{store}-contract": ("store.json", entry) for store, entry in args.tier["stores"].items()}
         for config, (file, document) in documents.items():
             ConfigMap(
                 config,
