@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from perene.contract.tier import TierDocument
+from perene.engine import stacks
 from perene.engine.tier import tier_of
 from perene.exit_codes import ExitCode
 from perene.health.sources import directory
@@ -25,7 +26,7 @@ def report(
     out: Annotated[Path, typer.Option(help="where the page is written")] = Path("report.html"),
 ) -> None:
     """Write a page that needs nothing but itself. Exit 6 when it says that something is not proven."""
-    document = TierDocument.read(tier) if tier else tier_of(Path.cwd(), stack)
+    document = TierDocument.read(tier) if tier else tier_of(stacks.project_root(), stack)
     found, now = directory(evidence)(document), time.time()
     out.write_text(page(document, found, now), encoding="utf-8")
     console = Console(soft_wrap=True, highlight=False)

@@ -12,7 +12,7 @@ from perene.custody import init
 from perene.custody.cluster_secrets import ClusterSecrets
 from perene.custody.needed import needed
 from perene.custody.vaults import Vaults
-from perene.engine import target
+from perene.engine import stacks, target
 from perene.engine.tier import tier_of
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
@@ -31,7 +31,7 @@ def initialise(
     context: Context = None,
 ) -> None:
     """Make what is missing. A second run changes nothing."""
-    root = Path.cwd()
+    root = stacks.project_root()
     vault, tier = _vault(root, stack, context)
     for line in report_lines(init.initialise(vault, tier, root, escrow), stack):
         out.print(line, markup=False)
@@ -40,7 +40,7 @@ def initialise(
 @app.command()
 def check(stack: Stack, context: Context = None) -> None:
     """Say everything that is wrong with a tier's secrets; exit 3 when anything is."""
-    vault, tier = _vault(Path.cwd(), stack, context)
+    vault, tier = _vault(stacks.project_root(), stack, context)
     problems = init.problems(vault, tier)
     if problems:
         raise PereneError(problems=problems, exit_code=ExitCode.CANNOT_TELL)
@@ -55,7 +55,7 @@ def restore(
     context: Context = None,
 ) -> None:
     """Put back from an escrow what is missing; what exists stays as it is."""
-    root = Path.cwd()
+    root = stacks.project_root()
     vault, tier = _vault(root, stack, context)
     report = init.restore(vault, tier, root, escrows.read(file, identity))
     out.print(f"put back: {', '.join(report.made) or 'nothing'}; untouched: {', '.join(report.kept) or 'nothing'}", markup=False)
