@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from tests.e2e.test_up import eventually
-from tests.e2e.tier import Tier
+from tests.e2e.tier import Tier, eventually
 
 
 def run(tier: Tier, job: str, name: str) -> str:
