@@ -12,6 +12,7 @@ from perene.engine.tier import tier_of
 from perene.errors import PereneError
 from perene.health.doctor import archive, collect
 from perene.health.kube import ByKubectl
+from perene.health.network import enforcement
 
 app = typer.Typer(add_completion=False)
 
@@ -38,5 +39,7 @@ def doctor(
     names = archive(collect(api, namespace or tier_of(root, stack).namespace, root), file)
     missing = [name for name in names if name.endswith(".missing")]
     console.print(f"{file}: {len(names) - len(missing)} parts, {file.stat().st_size // 1024} KiB", markup=False)
+    if api:
+        console.print(enforcement(api).rstrip(), markup=False)
     for name in missing:
         console.print(f"  not to be had: {name.removesuffix('.missing')}", markup=False)

@@ -29,8 +29,16 @@ def _problems(kubectl: Kubectl, item: Declared) -> Iterator[Problem]:
     else:
         chosen = item.manifest["spec"]["storageClassName"]
         found = kubectl.get("storageclass", chosen)
+        if found is None:
+            raise PereneError(
+                f"the cluster has no storage class {chosen}",
+                where=shown(item.key),
+                why="the claim would wait for it for ever",
+                fix="name one that there is (`kubectl get storageclass`) in cluster.storageClass, or make it as docs/local.md shows",
+                exit_code=ExitCode.CANNOT_TELL,
+            )
         # A class without a policy deletes: that is the service's default.
-        policy, kind = (found.get("reclaimPolicy", "Delete") if found else None), f"storage class {chosen}"
+        policy, kind = found.get("reclaimPolicy", "Delete"), f"storage class {chosen}"
         fix = "name a storage class with reclaimPolicy Retain in cluster.storageClass"
     if policy == "Delete":
         yield Problem(

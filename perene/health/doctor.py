@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from perene.errors import PereneError
+from perene.health import network
 from perene.health.kube import Api, items
 from perene.health.mask import Mask
 from perene.private import private_directory
@@ -85,7 +86,8 @@ def _cluster(api: Api, namespace: str) -> dict[str, Callable[[], str]]:
 
     parts = {f"cluster/{kind}.json": listed(f"{group}/namespaces/{namespace}/{kind}") for group, kind in _KINDS}
     wide = ("nodes", "persistentvolumes")
-    return parts | {f"cluster/{kind}.json": listed(f"/api/v1/{kind}") for kind in wide} | {"cluster/version.json": listed("/version")}
+    parts |= {f"cluster/{kind}.json": listed(f"/api/v1/{kind}") for kind in wide}
+    return parts | {"cluster/version.json": listed("/version"), "cluster/network-policies.txt": lambda: network.enforcement(api)}
 
 
 def _logs(api: Api, namespace: str) -> Iterator[tuple[str, str]]:

@@ -35,3 +35,9 @@ def test_a_bound_volume_counts_and_not_its_class() -> None:
     claim["spec"]["volumeName"] = "pv-1"
     with pytest.raises(PereneError, match=r"volume pv-1 has reclaim policy Delete(.|\n)*kubectl patch pv pv-1"):
         reclaim.check(DoubleOfKubectl([storage_class("Retain"), volume, claim]), program(CLAIM, guarded=True))
+
+
+def test_a_class_that_is_not_there_is_refused_before_a_claim_waits_for_it() -> None:
+    with pytest.raises(PereneError, match=r"no storage class fast(.|\n)*kubectl get storageclass") as refused:
+        reclaim.check(DoubleOfKubectl([]), program(CLAIM))
+    assert refused.value.exit_code == ExitCode.CANNOT_TELL
