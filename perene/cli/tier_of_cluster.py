@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from perene.contract.tier import TierDocument
-from perene.engine import target
+from perene.engine import stacks, target
 from perene.engine.tier import tier_of
 from perene.health.exporter import TIER_CONFIG, of_evidence
 from perene.health.figures import Figures, of_samples, scraped
@@ -15,7 +15,7 @@ from perene.private import state
 
 def running(stack: str, *, namespace: str, context: str, evidence: Path | None) -> tuple[Tier, ByKubectl]:
     """The tier as it runs, and the way to ask its cluster. PereneError (exit 3) where there is none or it does not answer."""
-    root = Path.cwd()
+    root = stacks.project_root()
     where = target.adopt_context(root, stack, context) if context else target.of_stack(root, stack)
     api = ByKubectl(where.client())
     # running the program tells the namespace, and costs a second

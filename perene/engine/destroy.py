@@ -29,6 +29,8 @@ def destroy(root: Path, stack: str, progress: Progress, confirm: Callable[[str, 
     name = f"{tier.system}-{tier.environment}"
     confirm(name, f"{name} in context {where.context} goes with all its rows, volumes and secrets.")
     with alone(root, f"perene destroy {stack}"), progress.stage("destroy"):
+        # Asked again: between the question and the lock another run may have put a guard there.
+        apply.refuse_guarded(monitor.run(root, stack))
         kubectl = where.client(progress.log)
         kubectl.ready()
         hooks = apply.Hooks(say=progress.say, show=progress.show, judge=lambda _: None)
