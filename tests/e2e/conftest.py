@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from perene.engine.target import of_stack
 from tests.e2e.tier import ROOT, Tier
 
 
@@ -28,3 +29,15 @@ def tier() -> Iterator[Tier]:
     finally:
         if not os.environ.get("PERENE_E2E_KEEP"):
             found.remove()
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request: pytest.FixtureRequest) -> Path:
+    """The cluster of PERENE_E2E_KUBECONFIG, else the one of the tier under test, whose kubectl comes first on PATH."""
+    named = os.environ.get("PERENE_E2E_KUBECONFIG")
+    if named:
+        return Path(named)
+    tier: Tier = request.getfixturevalue("tier")
+    where = of_stack(tier.root, tier.stack)
+    os.environ["PATH"] = f"{Path(where.kubectl).parent}{os.pathsep}{os.environ['PATH']}"
+    return where.kubeconfig

@@ -17,16 +17,13 @@ from tests.e2e.watched import NAMESPACE, ROOT, Watched
 
 pytestmark = [
     pytest.mark.e2e,
-    needs("prometheus", "prometheus-alertmanager", "prometheus-postgres-exporter", "kubectl"),
+    needs("prometheus", "prometheus-alertmanager", "prometheus-postgres-exporter"),
 ]
-KUBECONFIG = Path(os.environ.get("PERENE_E2E_KUBECONFIG", ROOT / ".perene/local/kubeconfig"))
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    if not KUBECONFIG.is_file():
-        pytest.skip("no local cluster: perene local up (or PERENE_E2E_KUBECONFIG)")
-    one = Watched(KUBECONFIG, tmp_path_factory.mktemp("watched"))
+def watched(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    one = Watched(kubeconfig, tmp_path_factory.mktemp("watched"))
     try:
         one.up()
         yield one

@@ -16,12 +16,10 @@ from perene.errors import PereneError
 from perene.health.exporter import Exporter
 from perene.health.facts import Evidence
 from perene.health.kube import InCluster
-from tests.conftest import needs
-from tests.e2e.test_alerts import KUBECONFIG
 from tests.e2e.watched import NAMESPACE, Watched
 from tests.health.test_components import Engine
 
-pytestmark = [pytest.mark.e2e, needs("kubectl")]
+pytestmark = pytest.mark.e2e
 RBAC = "rbac.authorization.k8s.io/v1"
 KINDS = {"ServiceAccount": "v1", "Role": RBAC, "RoleBinding": RBAC, "ClusterRole": RBAC, "ClusterRoleBinding": RBAC}
 
@@ -42,11 +40,9 @@ def declared() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def account(tmp_path: Path) -> Iterator[tuple[Path, str, Watched]]:
-    if not KUBECONFIG.is_file():
-        pytest.skip("no local cluster: perene local up (or PERENE_E2E_KUBECONFIG)")
+def account(kubeconfig: Path, tmp_path: Path) -> Iterator[tuple[Path, str, Watched]]:
     (tmp_path / "w").mkdir()
-    watched = Watched(KUBECONFIG, tmp_path / "w")
+    watched = Watched(kubeconfig, tmp_path / "w")
     watched.tier_only()
     try:
         watched.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": declared()}))
@@ -78,7 +74,14 @@ def test_every_part_answers_with_these_rights_and_secrets_stay_closed(account: t
     for path in (f"/api/v1/namespaces/{NAMESPACE}/secrets", "/api/v1/nodes", "/api/v1/namespaces/kube-system/pods"):
         with pytest.raises(PereneError, match="403"):
             api.text(path)
-    command = ["kubectl", "--kubeconfig", str(KUBECONFIG), f"--as=system:serviceaccount:{NAMESPACE}:perene-exporter", "-n", NAMESPACE]
+    command = [
+        "kubectl",
+        "--kubeconfig",
+        str(account[2].kubeconfig),
+        f"--as=system:serviceaccount:{NAMESPACE}:perene-exporter",
+        "-n",
+        NAMESPACE,
+    ]
     for verb, what in (("create", "pods"), ("delete", "persistentvolumeclaims"), ("create", "pods/exec"), ("get", "nodes/proxy")):
         said = subprocess.run([*command, "auth", "can-i", verb, what], capture_output=True, text=True, check=False).stdout.strip()
         assert said == "no", f"it may {verb} {what}"

@@ -1,6 +1,6 @@
 """Both ways of applying on a real cluster: every dangerous change is stopped before it, every harmless one gets through.
 
-KUBECONFIG names the cluster. The CLI's way needs `pulumi` and its Kubernetes plugin on PATH; without them its recordings are replayed by
+The CLI's way needs `pulumi` and its Kubernetes plugin on PATH; without them its recordings are replayed by
 tests/safety/test_kubernetes_recordings.py.
 """
 
@@ -48,9 +48,16 @@ EMBEDDED = {"set-renamed": "WEAKENS"}
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="no cluster: KUBECONFIG is not set"),
-    needs("kubectl"),
+    pytest.mark.usefixtures("cluster"),
 ]
+
+
+@pytest.fixture(scope="module")
+def cluster(kubeconfig: Path) -> Iterator[None]:
+    """KUBECONFIG names the cluster for everything that these tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(kubeconfig))
+        yield
 
 
 class Pulumi:
@@ -88,7 +95,7 @@ class Pulumi:
 
 
 @pytest.fixture(scope="module")
-def pulumi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulumi]:
+def pulumi(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulumi]:
     engine = Pulumi(tmp_path_factory.mktemp("gate"))
     yield engine
     engine("state", "unprotect", "--all", "--yes", "-s", "prod")
@@ -148,7 +155,7 @@ def program(change: str) -> Program:
 
 
 @pytest.fixture(scope="module")
-def kubectl() -> Iterator[Kubectl]:
+def kubectl(cluster: None) -> Iterator[Kubectl]:
     context = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True, check=True).stdout.strip()
     client = Kubectl(Path(os.environ["KUBECONFIG"]), context, "kubectl", None)
     wanted = objects.declared(program(""))
