@@ -19,7 +19,7 @@ from perene.exit_codes import ExitCode
 # restic's exit codes that say more than "failed" (restic 0.18 manual, "Exit codes").
 MEANING = {
     3: ("some source data could not be read", "the snapshot is incomplete and counts as failed: look at the files named above"),
-    10: ("there is no repository", "make it once with `perene repo init`; if it was there before, see docs/runbooks/repository-lost.md"),
+    10: ("there is no repository", "make it once with `perene repo init`; if it was there before, see docs/repository-lost.md"),
     11: ("the repository is locked by another run", "wait for the other run to end; a dead run's lock heals itself within 30 minutes"),
     12: (
         "the password does not open the repository",
