@@ -38,8 +38,9 @@ def apply(kubectl: Kubectl, program: Program, hooks: Hooks) -> StepDocument:
     outlook = look(kubectl, program, wanted)
     for line in lines(outlook.steps):
         hooks.show(line)
-    hooks.judge(outlook.steps)
+    # First what the server itself refuses: it knows the way out better than the gate, which would only see that something is missing.
     _refuse(outlook, wanted)
+    hooks.judge(outlook.steps)
     changed = {step.urn for step in outlook.steps.steps if step.op != "same"}
     replaced = {step.urn for step in outlook.steps.steps if step.op == "replace"}
     for group in batches(wanted, readiness.SLOW_KINDS):
