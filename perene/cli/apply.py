@@ -10,6 +10,7 @@ import typer
 
 from perene.engine import approved, stacks
 from perene.engine.change import Stack
+from perene.engine.tier import tier_of
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.safety import promotion_evidence, report
@@ -34,8 +35,9 @@ def command(
 
 
 def restore_point(stack: str) -> None:
-    """A backup of the stack, now. PereneError (exit 3) when none was made."""
-    done = subprocess.run([sys.executable, "-m", "perene", "backup", stack], check=False, stdin=subprocess.DEVNULL)
+    """A recovery set of the stack's tier, now. PereneError (exit 3) when none was made."""
+    words = ["backup", "--namespace", tier_of(stacks.project_root(), stack).namespace]
+    done = subprocess.run([sys.executable, "-m", "perene", *words], check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise PereneError(
             f"no restore point could be made (perene backup ended with {done.returncode})",
