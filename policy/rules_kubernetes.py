@@ -22,6 +22,8 @@ def _pod(one: Declared) -> Iterator[str]:
     pod = one.at("spec.jobTemplate.spec.template.spec") or one.at(_POD) or {}
     if (pod.get("securityContext") or {}).get("runAsNonRoot") is not True:
         yield f"{one.name}: its pods must not run as root"
+    if ((pod.get("securityContext") or {}).get("seccompProfile") or {}).get("type") not in {"RuntimeDefault", "Localhost"}:
+        yield f"{one.name}: its pods need the runtime's system call filter (seccompProfile)"
     for container in [*(pod.get("containers") or []), *(pod.get("initContainers") or [])]:
         yield from (f"{one.name}: container {container.get('name')} {fault}" for fault in _container_faults(container))
     if any("hostPath" in volume for volume in pod.get("volumes") or []):
@@ -30,6 +32,8 @@ def _pod(one: Declared) -> Iterator[str]:
 
 def _container_faults(container: dict[str, Any]) -> Iterator[str]:
     context = container.get("securityContext") or {}
+    if context.get("runAsNonRoot") is False or context.get("runAsUser") == 0:
+        yield "runs as root in spite of its pod"
     if context.get("allowPrivilegeEscalation") is not False or context.get("privileged"):
         yield "may become more than it is (allowPrivilegeEscalation must be false)"
     if "ALL" not in ((context.get("capabilities") or {}).get("drop") or []):

@@ -40,7 +40,7 @@ CONTAINER = {
     "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
 }
 POD = {
-    "securityContext": {"runAsNonRoot": True},
+    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     "containers": [CONTAINER],
     "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}],
 }
@@ -260,6 +260,9 @@ CASES: dict[str, list[tuple[Declared, Declared]]] = {
         (one("kubernetes:apps/v1:StatefulSet", changed(GOOD_SET, path, value)), one("kubernetes:apps/v1:StatefulSet", GOOD_SET))
         for path, value in (
             ("spec.template.spec.securityContext.runAsNonRoot", None),
+            ("spec.template.spec.securityContext.seccompProfile", None),
+            ("spec.template.spec.containers", [CONTAINER | {"securityContext": CONTAINER["securityContext"] | {"runAsNonRoot": False}}]),
+            ("spec.template.spec.containers", [CONTAINER | {"securityContext": CONTAINER["securityContext"] | {"runAsUser": 0}}]),
             ("spec.template.spec.containers", [{"name": "x"}]),
             ("spec.template.spec.volumes", [{"name": "d", "hostPath": {"path": "/d"}}]),
         )
