@@ -10,7 +10,7 @@ import typer
 from prometheus_client import CollectorRegistry, start_http_server
 from rich.console import Console
 
-from perene.engine import stacks, target
+from perene.engine import target
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.health.exporter import Exporter
@@ -39,7 +39,7 @@ def exporter(
     host, _, port = listen.rpartition(":")
     if not port.isdigit() or not host:
         raise PereneError(f"{listen!r} is no address and port", fix="--listen 127.0.0.1:9464", exit_code=ExitCode.USAGE)
-    api: Api = ByKubectl(target.adopt_context(stacks.project_root(), stack, context).client(), 10) if context else InCluster(kubelet_ca)
+    api: Api = ByKubectl(target.adopt_context(Path.cwd(), stack, context).client(), 10) if context else InCluster(kubelet_ca)
     where = namespace or (InCluster.namespace() if not context else "")
     if not where:
         raise PereneError("which namespace?", fix="--namespace NAME", exit_code=ExitCode.USAGE)
