@@ -15,7 +15,8 @@ from perene.private import state
 
 def running(stack: str, *, namespace: str, context: str, evidence: Path | None) -> tuple[Tier, ByKubectl]:
     """The tier as it runs, and the way to ask its cluster. PereneError (exit 3) where there is none or it does not answer."""
-    root = stacks.project_root()
+    # Somebody woken at night may have no checkout: with context and namespace named, none is needed.
+    root = Path.cwd() if context and namespace else stacks.project_root()
     where = target.adopt_context(root, stack, context) if context else target.of_stack(root, stack)
     api = ByKubectl(where.client())
     # running the program tells the namespace, and costs a second
