@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -33,9 +34,12 @@ def lux(database: Database) -> Database:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port outside the range from which outgoing connections take theirs: one that is free stays free until it is used."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 @contextmanager
