@@ -2,7 +2,6 @@
 
 import hashlib
 
-PROJECT = "perene"
 TIER_CONFIG = "perene-tier"
 
 

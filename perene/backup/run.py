@@ -16,7 +16,7 @@ from perene.backup.repository import Repository
 from perene.backup.tier import login_with
 from perene.contract.base import Document
 from perene.contract.recovery_set import KeyProof, RecoverySet, StoreSet
-from perene.contract.tier import PostgresEndpoint, SecretRef, Store, TierDocument
+from perene.contract.tier import PostgresEndpoint, Store, TierDocument
 from perene.custody.resolve import resolve
 from perene.drill import canary
 from perene.drill.scratch import scratch
@@ -25,7 +25,6 @@ from perene.exit_codes import ExitCode
 from perene.version import VERSION
 
 MANIFEST = "/manifest.json"
-SENTINEL = "perene-sentinel"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +144,15 @@ def _key(tier: TierDocument) -> KeyProof | None:
     """The sentinel that custody made once. The backup copies it and never reads the key."""
     if tier.encryption_key is None:
         return None
-    ref = SecretRef(vault="kubernetes", scope=tier.namespace, name=SENTINEL, key="sentinel")
-    return KeyProof(generation=tier.encryption_key.generation, sentinel=resolve(ref).hex())
+    sealed = tier.encryption_key.sentinel
+    if sealed is None:
+        raise PereneError(
+            "the tier document names no sentinel",
+            why="no drill could prove the key",
+            fix="bring the tier up again",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
+    return KeyProof(generation=tier.encryption_key.generation, sentinel=resolve(sealed).hex())
 
 
 def _seal(manifest: RecoverySet, repository: Repository) -> None:

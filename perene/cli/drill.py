@@ -10,9 +10,9 @@ from rich.console import Console
 from perene.backup.progress import Stages
 from perene.backup.tier import open_repository, read_tier
 from perene.cli import sources
-from perene.contract.tier import SecretRef
 from perene.custody.resolve import resolve
 from perene.drill.run import drill
+from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 
 app = typer.Typer(add_completion=False, help="Restore a set into a scratch PostgreSQL, compare it, damage a canary, sign the record.")
@@ -31,13 +31,19 @@ def main(
     """Exit 6 when the set does not come back whole, the key does not open, a goal is missed, or damage goes unnoticed."""
     document = read_tier(tier, namespace)
     key = document.encryption_key
-    signing = resolve(SecretRef(vault="kubernetes", scope=document.namespace, name="perene-signing", key="ed25519.key"))
+    if document.signing is None:
+        raise PereneError(
+            "the tier document names no signing key",
+            why="an unsigned record proves nothing",
+            fix="bring the tier up again",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
     record = drill(
         document,
         open_repository(document, url=repository),
         set_id=set_id,
         key=(lambda: resolve(key.ref)) if key else None,
-        signing_key=signing,
+        signing_key=resolve(document.signing),
         work=work or Path(tempfile.gettempdir()),
         stages=Stages(),
     )
