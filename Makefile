@@ -5,7 +5,7 @@ STACK ?= dev
 PLAN ?= .perene/plan.json
 EVIDENCE ?= .perene/evidence
 
-.PHONY: help up down destroy workflows declared previewed comment approve apply evidence promote drift test e2e record bench chaos lint clean
+.PHONY: help up down destroy workflows declared previewed comment approve apply evidence promote drift test e2e e2e-systems record bench chaos lint clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -16,8 +16,8 @@ $(VENV)/.ready: requirements.txt requirements-ops.txt requirements-dev.txt pypro
 	@$(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-up: $(VENV)/.ready ## bring up the dev tier: engine, cluster, images, secrets, stack, proof
-	@$(PY) -m perene up $(STACK)
+up: $(VENV)/.ready ## bring up the dev tier: engine, cluster, images, secrets, stack, proof; first backup and drill (UP=--no-first-backup: without)
+	@$(PY) -m perene up $(STACK) $(UP)
 
 down: $(VENV)/.ready ## stop the local cluster; the data stays
 	@$(PY) -m perene down
@@ -29,13 +29,14 @@ lint: $(VENV)/.ready ## ruff and mypy --strict
 	@$(PY) -m ruff check -q . && $(PY) -m ruff format --check -q . && $(PY) -m mypy
 
 test: lint ## everything that needs no root and no cluster (under 3 minutes)
-	@$(PY) -m pytest -q -n 2 --dist loadfile
+	@$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 workflows: $(VENV)/.ready ## the workflows through zizmor and actionlint
 	@$(PY) -m pytest -q tests/workflows
 
 declared: $(VENV)/.ready ## CHANGE=DIR OUT=DIR: what another checkout declares, judged by this one
-	@mkdir -p $(OUT); $(PY) -m perene plan $(STACK) --change $(CHANGE) > $(OUT)/$(STACK).md
+	@mkdir -p $(OUT); $(PY) -m perene plan $(STACK) --change $(CHANGE) > $(OUT)/$(STACK).md; code=$$?; \
+		cat $(OUT)/$(STACK).md >> "$${GITHUB_STEP_SUMMARY:-/dev/null}"; exit $$code
 
 previewed: $(VENV)/.ready ## CHANGE=DIR OUT=DIR: what the engine would do there, by this checkout's gate, policy and waivers
 	@mkdir -p $(OUT); judge=$(CURDIR); cd $(CHANGE) && { pulumi preview --json --show-replacement-steps --show-sames --non-interactive --color never \
@@ -52,7 +53,7 @@ apply: $(VENV)/.ready ## PLAN=FILE: apply what was approved, or nothing
 	@$(PY) -m perene apply $(PLAN)
 
 evidence: $(VENV)/.ready ## what a promotion may rest on, gathered and signed
-	@$(PY) -m perene evidence $(STACK) --out $(EVIDENCE)/$(STACK).json --as $(APPROVER) --key $(KEY) --drills $(DRILLS) --prometheus $(PROMETHEUS)
+	@$(PY) -m perene evidence $(STACK) --out $(EVIDENCE)/$(STACK).json --as $(APPROVER) --key $(KEY) --drills $(DRILLS) --sets $(SETS) --prometheus $(PROMETHEUS)
 
 promote: $(VENV)/.ready ## SOURCE=staging STACK=prod EVIDENCE=DIR PLAN=FILE: may this commit go on
 	@cp promotion/rules.json $(EVIDENCE)/rules.json; $(PY) -m perene promote $(SOURCE) $(STACK) --commit $$(git rev-parse HEAD) --evidence $(EVIDENCE) --approval $(PLAN)
@@ -61,7 +62,11 @@ drift: $(VENV)/.ready ## what the cloud changed by itself
 	@$(PY) -m perene drift $(STACK) --known .perene/drift-$(STACK)
 
 e2e: $(VENV)/.ready ## the real thing: cluster, databases, backups (needs root)
+	@$(PY) -m pytest -q -n 2 --dist loadfile -m slow tests
 	@$(PY) -m pytest -q tests/e2e
+
+e2e-systems: $(VENV)/.ready ## all five systems: lost whole and restored, with the times of each step (needs root)
+	@PERENE_SYSTEMS=all $(PY) -m pytest -q -ra tests/e2e/test_systems.py tests/e2e/test_cloud_engine.py tests/e2e/test_direito_lux_stages.py
 
 record: $(VENV)/.ready ## what the real engine registers for STACK, as a golden (needs the CLI)
 	@$(PY) -m tests.recordings $(STACK)

@@ -11,6 +11,10 @@ from bench import Row
 # name: (module with `run() -> list[Row]`, what it measures). Modules are imported when they run: some need a server.
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "program": ("bench.program", "the program against a bare Pulumi program, and its cost per store"),
+    "stores": ("bench.stores", "Redis copied and proven, cross-checks"),
+    "backup": ("bench.backup", "backup, restore and drill against pg_dump, pg_restore and pgBackRest"),
+    "audit": ("bench.audit", "perene audit verify over three thousand lines"),
+    "cloud": ("bench.cloud", "the cloud tier: prod's program, 500 Cloud SQL stores, a real preview against a bare program"),
     "migrate": ("bench.migrate", "perene migrate: plan, an apply with nothing to do, a rehearsal"),
 }
 

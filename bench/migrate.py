@@ -18,7 +18,8 @@ from bench import Row
 from perene.migrate import rehearse
 from perene.migrate.ledger import Actor
 from perene.migrate.scripts import load
-from tests.migrate.conftest import Database, Server, binaries
+from tests.migrate.conftest import Database, Server
+from tests.servers import debian13
 
 ROOT = Path(__file__).parents[1]
 MIGRATIONS, ROWS, RUNS = 500, 1_500_000, 3
@@ -53,9 +54,7 @@ def run() -> list[Row]:
 
 @contextmanager
 def _server() -> Iterator[tuple[Server, Path]]:
-    programs = binaries()
-    if programs is None:
-        raise RuntimeError("no PostgreSQL server is installed: apt-get install postgresql")
+    programs = debian13()
     directory = Path(tempfile.mkdtemp(prefix="perene-pg."))
     server = Server(directory, programs)
     server.start()
@@ -105,6 +104,6 @@ def _rehearsal(server: Server, programs: Path) -> tuple[float, float]:
         # A restore compares what came back; the rehearsal is given what it found.
         known = rehearse.fingerprints(target.conninfo("admin"), ["public.cases"])
         restored = time.monotonic() - start
-        copy = rehearse.Copy(database=target.conninfo(), recovery_set="bench", seconds=restored)
-        record = rehearse.rehearse(copy, load(source.directory), store="main", actor=Actor(by="bench", commit=""), known=known)
+        copy = rehearse.Copy(database=target.conninfo(), recovery_set="bench", seconds=restored, known=known)
+        record = rehearse.rehearse(copy, load(source.directory), store="main", actor=Actor(by="bench", commit=""))
         return restored + record.migration_seconds, record.total_seconds

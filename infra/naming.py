@@ -15,6 +15,11 @@ def claim(workload: str, ordinal: int = 0) -> str:
     return f"data-{workload}-{ordinal}"
 
 
+def store_mount(store: str) -> str:
+    """Where the server and every job see a store's volume: one path, because RabbitMQ's quorum queues hold absolute ones."""
+    return f"/stores/{store}"
+
+
 def tls_secret(workload: str) -> str:
     """The Secret with a server's certificate."""
     return f"{workload}-tls"
@@ -29,6 +34,10 @@ def login_secret(workload: str, role: str) -> str:
 NAMED_BY_CONTENT = {"perene.dev/named-by-content": "true"}
 
 
+# A cache: the one server whose pods may run without a volume.
+KEEPS_NOTHING = {"perene.dev/keeps": "nothing"}
+
+
 def access_label(store: str) -> str:
     """The label by which a client's pod says that it uses a store."""
     return f"access.perene.dev/{store}"
@@ -37,6 +46,11 @@ def access_label(store: str) -> str:
 def service_host(workload: str, namespace: str) -> str:
     """The name under which a store's Service is found and which its certificate carries."""
     return f"{workload}.{namespace}.svc.cluster.local"
+
+
+def cluster_wide(namespace: str) -> dict[str, str]:
+    """The label by which an object outside every namespace says whose it is."""
+    return {"perene.dev/namespace": namespace}
 
 
 def digest(*parts: str) -> str:
@@ -62,6 +76,11 @@ def service_account_id(system: str, environment: str, purpose: str) -> str:
 def bucket(scope: str, system: str, environment: str, purpose: str) -> str:
     """A bucket: at most 63 characters, unique in the world by a digest of the project or account."""
     return f"{short(f'{system}-{environment}-{purpose}', 54)}-{digest(scope)}"
+
+
+def key_purpose(purpose: str, generation: int) -> str:
+    """A generation's `encryption-key` or `sentinel`: the first one's name is fixed, later ones carry their number."""
+    return purpose if generation == 1 else f"{purpose}-g{generation}"
 
 
 def secret_id(system: str, environment: str, purpose: str) -> str:

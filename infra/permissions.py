@@ -9,6 +9,7 @@ from enum import StrEnum
 class Right(StrEnum):
     """A right on a bucket's objects."""
 
+    LOOK = "look"  # at the bucket's own settings, not at its objects
     READ = "read"
     CREATE = "create"
     DELETE_LOCKS = "delete-locks"  # restic makes and removes its own lock objects
@@ -22,6 +23,7 @@ class Identity(StrEnum):
     RETENTION = "retention"
     DRILL = "drill"
     SEAL = "seal"
+    EXPORTER = "exporter"
 
 
 WORKING: dict[Identity, tuple[Right, ...]] = {
@@ -29,10 +31,13 @@ WORKING: dict[Identity, tuple[Right, ...]] = {
     Identity.RETENTION: (Right.READ, Right.CREATE, Right.DELETE),
     Identity.DRILL: (Right.READ, Right.CREATE, Right.DELETE_LOCKS),
     Identity.SEAL: (Right.READ, Right.CREATE, Right.DELETE_LOCKS),
+    # It reads what the jobs leave beside the repository; without the password the repository itself tells it nothing.
+    Identity.EXPORTER: (Right.LOOK, Right.READ),
 }
 SEALED: dict[Identity, tuple[Right, ...]] = {
     Identity.SEAL: (Right.CREATE,),
     Identity.DRILL: (Right.READ,),
+    Identity.EXPORTER: (Right.LOOK,),
 }
 # Which job reads which secret. Nobody but the drill opens the application's key; the backup copies the sentinel that is sealed with it.
 SECRETS: dict[str, tuple[Identity, ...]] = {
@@ -41,3 +46,5 @@ SECRETS: dict[str, tuple[Identity, ...]] = {
     "signing": (Identity.DRILL,),
     "encryption-key": (Identity.DRILL,),
 }
+# Of these there is one for each generation of the key.
+GENERATIONS = ("encryption-key", "sentinel")

@@ -26,19 +26,21 @@ def _role(context: Context, identity: Identity) -> str:
     return naming.short(f"{context.tier.system}-{context.tier.environment}-{identity}", 64)
 
 
-def identities(context: Context) -> None:
-    """Declare the jobs' identities with their rights on the repository and the sealed copy."""
+def identities(context: Context) -> frozenset[Identity]:
+    """Declare the jobs' identities with their rights on the repository and the sealed copy; which there are."""
     tier, aws, backups = context.tier, context.aws, context.tier.backups
     if backups is None:
-        return
+        return frozenset()
     matrix: dict[str, tuple[str, dict[Identity, tuple[Right, ...]]]] = {}
     if backups.repository.kind == "s3":
         matrix["repository"] = (_bucket(context, aws.account, "backups"), permissions.WORKING)
     if backups.sealed_copy and backups.sealed_copy.kind == "s3":
         matrix["sealed-copy"] = (_bucket(context, backups.sealed_copy.account, "sealed"), permissions.SEALED)
+    made = set()
     for identity in Identity:
         grants = {part: (bucket, rights[identity]) for part, (bucket, rights) in matrix.items() if identity in rights}
         if grants:
+            made.add(identity)
             AwsIdentity(
                 f"perene-{identity}",
                 AwsIdentityArgs(
@@ -54,6 +56,7 @@ def identities(context: Context) -> None:
                 ),
                 opts=context.options(),
             )
+    return frozenset(made)
 
 
 def repository(context: Context, kept: S3Repository) -> dict[str, Any]:
@@ -72,7 +75,8 @@ def repository(context: Context, kept: S3Repository) -> dict[str, Any]:
         ),
         opts=context.options(),
     )
-    return {"kind": "s3", "url": f"s3:https://s3.{kept.region}.amazonaws.com/{made.bucket}"}
+    url = f"s3:https://s3.{kept.region}.amazonaws.com/{made.bucket}"
+    return {"kind": "s3", "url": url, "undelete_days": made.args.lifecycle.undelete}
 
 
 def sealed_copy(context: Context, sealed: S3SealedCopy) -> str:
@@ -92,7 +96,7 @@ def sealed_copy(context: Context, sealed: S3SealedCopy) -> str:
         ),
         opts=pulumi.ResourceOptions.merge(context.options(), pulumi.ResourceOptions(providers=[vault])),
     )
-    return f"s3://{made.bucket}"
+    return f"s3:https://s3.{sealed.region}.amazonaws.com/{made.bucket}"
 
 
 def vault(context: Context, key: AwsKey) -> None:
@@ -102,8 +106,11 @@ def vault(context: Context, key: AwsKey) -> None:
         "vault",
         AwsVaultArgs(
             region=context.aws.region,
-            secrets={purpose: naming.secret_id(tier.system, tier.environment, purpose) for purpose in permissions.SECRETS},
-            readers={purpose: tuple(role_arn(context, job) for job in jobs) for purpose, jobs in permissions.SECRETS.items()},
+            secrets={named: naming.secret_id(tier.system, tier.environment, named) for named in context.vault_purposes},
+            readers={
+                named: tuple(role_arn(context, job) for job in permissions.SECRETS[purpose])
+                for named, purpose in context.vault_purposes.items()
+            },
             trusted=(context.aws.break_glass,),
             replicas=key.replicas,
             recovery_window=key.recovery_window,

@@ -9,7 +9,7 @@ from infra import naming, tier_migrations
 from infra.components.cloud_sql import CloudSqlPostgres, CloudSqlPostgresArgs
 from infra.components.cloud_sql_roles import CloudSqlRoles, CloudSqlRolesArgs
 from infra.components.postgres_roles import Role
-from infra.components.workload_identity import WorkloadIdentity, WorkloadIdentityArgs
+from infra.components.workload_identity import CLOUD_SQL_ROLES, WorkloadIdentity, WorkloadIdentityArgs
 from infra.config.model import Tier
 from infra.config.rules_cloud_sql import max_connections
 from infra.config.stores import CloudSql
@@ -29,8 +29,16 @@ def instance_path(context: Context, name: str, store: CloudSql) -> str:
     return f"projects/{context.gcp.project}/instances/{instance_name(context.tier, name, store)}"
 
 
-def identity(context: Context, purpose: str, service_account: str, instances: tuple[str, ...]) -> WorkloadIdentity:
-    """An identity that a Kubernetes service account acts as."""
+def identity(
+    context: Context,
+    purpose: str,
+    service_account: str,
+    instances: tuple[str, ...],
+    roles: Mapping[str, str] = CLOUD_SQL_ROLES,
+    *,
+    takes_backups: bool = False,
+) -> WorkloadIdentity:
+    """An identity that a Kubernetes service account acts as. roles: on the instances."""
     tier, cluster = context.tier, context.tier.cluster
     if cluster.kind != "gke":
         raise ValueError("cluster.kind is not gke, which the configuration's rules should have found")
@@ -45,7 +53,9 @@ def identity(context: Context, purpose: str, service_account: str, instances: tu
             service_account=service_account,
             labels=context.labels,
             instances=instances,
+            roles=roles,
             protect=tier.guarded,
+            takes_backups=takes_backups,
         ),
         opts=context.options(),
     )
@@ -64,7 +74,14 @@ def build(
     identities = {
         user: jobs[Identity.BACKUP]
         if right == "dump" and Identity.BACKUP in jobs
-        else identity(context, f"{name}-{user}", naming.login_secret(workload, user), own)
+        else identity(
+            context,
+            f"{name}-{user}",
+            naming.login_secret(workload, user),
+            own,
+            # Approved migrations take their restore point themselves, now.
+            takes_backups=right == "ddl" and store.migrations is not None and store.migrations.mode == "approved",
+        )
         for user, right in {"admin": "admin", **store.users}.items()
     }
     instance = CloudSqlPostgres(
@@ -99,6 +116,7 @@ def build(
             superusers=("admin",),
             replica_region=store.replica.region if store.replica else None,
             adopt=store.adopt.instance if store.adopt else None,
+            adopt_databases=store.adopt.databases if store.adopt else (),
             labels={**context.cloud_labels, "store": name},
             guarded=tier.guarded,
             deletable=tier.is_open(name, "delete"),

@@ -9,7 +9,7 @@ from infra import lifecycle, naming, permissions
 from infra.components.gcp_vault import GcpVault, GcpVaultArgs
 from infra.components.gcs_bucket import GcsBackupBucket, GcsBackupBucketArgs
 from infra.components.private_network import PrivateNetwork, PrivateNetworkArgs
-from infra.components.workload_identity import WorkloadIdentity
+from infra.components.workload_identity import CLOUD_SQL_LOOK, CLOUD_SQL_ROLES, WorkloadIdentity
 from infra.config.model import GcpKey, GcsRepository, GcsSealedCopy
 from infra.permissions import Identity
 from infra.tier import Context
@@ -19,12 +19,13 @@ Jobs = Mapping[Identity, WorkloadIdentity]
 
 
 def jobs(context: Context) -> dict[Identity, WorkloadIdentity]:
-    """Identities of the jobs, where a cloud knows them; the one that backs up logs in to every instance."""
+    """Identities of the jobs and of the exporter, where a cloud knows them. The backup logs in to every instance, the exporter looks."""
     if context.tier.cluster.kind != "gke" or context.tier.backups is None:
         return {}
     instances = tuple(instance_path(context, name, store) for name, store in context.tier.stores.items() if store.kind == "cloud-sql")
+    on_instances = {Identity.BACKUP: CLOUD_SQL_ROLES, Identity.EXPORTER: CLOUD_SQL_LOOK}
     return {
-        who: identity(context, str(who), f"perene-{who}", instances if who is Identity.BACKUP else ())
+        who: identity(context, str(who), f"perene-{who}", instances if who in on_instances else (), on_instances.get(who, {}))
         for who in Identity
         if who is not Identity.SEAL or context.tier.backups.sealed_copy
     }
@@ -36,7 +37,8 @@ def repository(context: Context, kept: GcsRepository, who: Jobs) -> dict[str, An
     made = GcsBackupBucket(
         "repository",
         GcsBackupBucketArgs(
-            bucket=naming.bucket(gcp.project, tier.system, tier.environment, "backups"),
+            bucket=kept.adopt or naming.bucket(gcp.project, tier.system, tier.environment, "backups"),
+            adopted=kept.adopt is not None,
             project=gcp.project,
             location=kept.location,
             lifecycle=lifecycle.working(int(kept.soft_delete.seconds // 86400)),
@@ -48,7 +50,7 @@ def repository(context: Context, kept: GcsRepository, who: Jobs) -> dict[str, An
         ),
         opts=context.options(),
     )
-    return {"kind": "gcs", "url": f"gs:{made.bucket}:/"}
+    return {"kind": "gcs", "url": f"gs:{made.bucket}:/", "undelete_days": made.args.lifecycle.undelete}
 
 
 def sealed_copy(context: Context, sealed: GcsSealedCopy, who: Jobs) -> str:
@@ -69,19 +71,23 @@ def sealed_copy(context: Context, sealed: GcsSealedCopy, who: Jobs) -> str:
         ),
         opts=context.options(),
     )
-    return f"gs://{made.bucket}"
+    return f"gs:{made.bucket}:/"
 
 
-def vault(context: Context, key: GcpKey, who: Jobs, applications: Mapping[str, str]) -> None:
+def vault(context: Context, key: GcpKey, who: Jobs, applications: dict[str, str]) -> None:
     """Declare the vault. applications: name -> policy member, who decrypt with the key."""
     tier = context.tier
-    readers = {purpose: {str(job): who[job].member for job in readers if job in who} for purpose, readers in permissions.SECRETS.items()}
-    readers["encryption-key"] |= applications
+    readers = {
+        named: {str(job): who[job].member for job in permissions.SECRETS[purpose] if job in who}
+        | (applications if purpose == "encryption-key" else {})
+        for named, purpose in context.vault_purposes.items()
+    }
     GcpVault(
         "vault",
         GcpVaultArgs(
             project=context.gcp.project,
-            secrets={purpose: naming.secret_id(tier.system, tier.environment, purpose) for purpose in permissions.SECRETS},
+            secrets={named: context.vault_id(named) for named in context.vault_purposes},
+            adopted=("encryption-key",) if key.adopt else (),
             readers=readers,
             replicas=key.replicas,
             labels=context.cloud_labels,

@@ -15,12 +15,15 @@ from perene.exit_codes import ExitCode
 
 # What an approved or a following environment must show, per stack, in git: see docs/migrations.md.
 EVIDENCE = Path("evidence")
-NEEDED = {"automatic": (), "after-dev": ("before.json",), "approved": ("rehearsal.json", "restore-point.json", "approval.json")}
+NEEDED = {"automatic": (), "after-dev": ("before.json",), "approved": ("rehearsal.json", "approval.json")}
 
 
 def build(context: Context, name: str, store: Postgres | CloudSql, entry: Mapping[str, Any], waits_for: Sequence[pulumi.Resource]) -> None:
-    """Declare the store's migration Jobs; none without the evidence that its mode needs (`perene migrate` says what is missing)."""
-    if store.migrations is None:
+    """Declare the store's migration Jobs; none without the evidence that its mode needs (`perene migrate` says what is missing).
+
+    Nothing is migrated any more in a generation that waits for its removal.
+    """
+    if store.migrations is None or store.generation != context.tier.stores[name].generation:
         return
     workload = naming.component(name, store.generation)
     user = next(user for user, right in store.users.items() if right == "ddl")
@@ -37,6 +40,8 @@ def build(context: Context, name: str, store: Postgres | CloudSql, entry: Mappin
             fix="write 001_NAME.up.sql and 001_NAME.down.sql there, or remove `migrations`",
             exit_code=ExitCode.CANNOT_TELL,
         )
+    claim = _repository_claim(context) if store.migrations.mode == "approved" and not endpoint["connection_name"] else None
+    source = f"cloud-sql:{endpoint['connection_name']}" if endpoint["connection_name"] else "sets:/repository" if claim else ""
     for database in store.databases:
         Migrations(
             f"{workload}-{database.replace('_', '-')}",
@@ -52,8 +57,10 @@ def build(context: Context, name: str, store: Postgres | CloudSql, entry: Mappin
                 scripts=scripts,
                 approved=store.migrations.mode == "approved",
                 after=store.migrations.mode == "after-dev",
+                restore_point=source,
+                repository_claim=claim,
                 evidence=evidence,
-                keys=_files(Path("keys"), "*.pub"),
+                keys=approvers(Path("keys")),
                 # The commit would make another Job of every commit; what was run is told by its content.
                 commit=f"content {naming.digest(*scripts.values())}",
                 application=context.tier.system,
@@ -64,6 +71,17 @@ def build(context: Context, name: str, store: Postgres | CloudSql, entry: Mappin
             ),
             opts=context.options(),
         )
+
+
+def approvers(directory: Path) -> dict[str, str]:
+    """Public keys of people, who sign by their address -> PEM. Jobs have keys there too, and a job approves nothing."""
+    return {name.removesuffix(".pub"): text for name, text in _files(directory, "*@*.pub").items()}
+
+
+def _repository_claim(context: Context) -> str | None:
+    """The repository's volume, beside which the newest sets are told; a bucket would take an identity that this Job has no need of."""
+    kept = context.tier.backups.repository if context.tier.backups else None
+    return naming.claim("repository") if kept and kept.kind == "volume" else None
 
 
 def _files(directory: Path, pattern: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Rules on a whole stack: what must be there beside each store. They look at types and names only, which are always known."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from policy.declared import environment_of
 
 Named = tuple[str, str]
 _STORES = ("gcp:sql/databaseInstance:DatabaseInstance", "kubernetes:apps/v1:StatefulSet")
+_GENERATION = re.compile(r"-g\d+-instance$")  # alerts belong to the store, whatever its generation
 _BUCKETS = ("gcp:storage/bucket:Bucket", "aws:s3/bucket:Bucket")
 
 
@@ -31,7 +33,7 @@ def _alerts(resources: Sequence[Named]) -> Iterator[str]:
     names = {_name(urn) for kind, urn in resources if kind == "gcp:monitoring/alertPolicy:AlertPolicy"}
     rules = any(_name(urn).endswith("alerts-rules") for kind, urn in resources if kind == "kubernetes:core/v1:ConfigMap")
     for kind, urn in resources:
-        store = _name(urn).removesuffix("-instance")
+        store = _GENERATION.sub("", _name(urn))
         if kind == _STORES[0] and not any(name.startswith(f"{store}-alerts") for name in names):
             yield f"{_name(urn)} has no alert: its disk could fill and its backups fail in silence"
         if kind == _STORES[1] and not rules:

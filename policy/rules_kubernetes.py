@@ -1,5 +1,7 @@
 """Rules on Kubernetes resources."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,9 @@ def _stateful_set(one: Declared) -> Iterator[str]:
             yield f"{one.name}: persistentVolumeClaimRetentionPolicy.{moment} must be Retain"
     if one.at("spec.volumeClaimTemplates"):
         yield f"{one.name}: volumes are resources of their own; a template's volumes are out of everybody's sight"
-    if not any("persistentVolumeClaim" in volume for volume in one.at(f"{_POD}.volumes") or [] if isinstance(volume, dict)):
+    # A cache says so in a label; a store that becomes one loses its claim, which the gate calls a loss.
+    keeps = (one.at("metadata.labels") or {}).get("perene.dev/keeps") != "nothing"
+    if keeps and not any("persistentVolumeClaim" in volume for volume in one.at(f"{_POD}.volumes") or [] if isinstance(volume, dict)):
         yield f"{one.name}: no volume claim is mounted, so its data goes with its pod"
 
 
@@ -26,6 +30,9 @@ def _pod(one: Declared) -> Iterator[str]:
         yield f"{one.name}: its pods need the runtime's system call filter (seccompProfile)"
     for container in [*(pod.get("containers") or []), *(pod.get("initContainers") or [])]:
         yield from (f"{one.name}: container {container.get('name')} {fault}" for fault in _container_faults(container))
+    for shared in ("hostNetwork", "hostPID", "hostIPC"):
+        if pod.get(shared):
+            yield f"{one.name}: {shared} gives its pods what belongs to the node"
     if any("hostPath" in volume for volume in pod.get("volumes") or []):
         yield f"{one.name}: data on a node's own path is lost with the node"
 
@@ -93,6 +100,19 @@ def _provider(one: Declared) -> Iterator[str]:
             yield f"{one.name}: without {option} a changed value deletes first"
 
 
+def _owner(one: Declared) -> Iterator[str]:
+    text = (one.at("data") or {}).get("tier.json") if isinstance(one.at("data"), dict) else None
+    if not isinstance(text, str):
+        return
+    try:
+        owner = json.loads(text).get("owner")
+    except ValueError:
+        yield f"{one.name}: its tier document cannot be read"
+        return
+    if not isinstance(owner, str) or not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", owner):
+        yield f"{one.name}: the tier has no owner who can be written to (owner: {owner!r})"
+
+
 _RUNS = ("kubernetes:apps/v1:StatefulSet", "kubernetes:apps/v1:Deployment", "kubernetes:batch/v1:CronJob", "kubernetes:batch/v1:Job")
 
 KUBERNETES_CHECKS = (
@@ -104,5 +124,6 @@ KUBERNETES_CHECKS = (
     ("job-runs", "A scheduled job runs, once at a time.", ("kubernetes:batch/v1:CronJob",), _cron_job),
     ("inside-only", "A store is reached from inside.", ("kubernetes:core/v1:Service",), _service),
     ("named-clients", "A network rule names its clients.", ("kubernetes:networking.k8s.io/v1:NetworkPolicy",), _network),
+    ("owned", "Somebody owns the tier, by an address.", ("kubernetes:core/v1:ConfigMap",), _owner),
     ("steady-provider", "The provider replaces nothing by accident.", ("pulumi:providers:kubernetes",), _provider),
 )

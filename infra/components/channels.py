@@ -31,13 +31,13 @@ TYPES = {"email": ("email", "email_address"), "webhook": ("webhook_tokenauth", "
 
 
 class Channels(pulumi.ComponentResource):
-    """Notification channels. ids: what alert policies name."""
+    """Notification channels. args: what they were made from; ids: what alert policies name."""
 
     ids: list[pulumi.Output[str]]
 
     def __init__(self, name: str, args: ChannelsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("perene:gcp:Channels", name, None, opts)
-        self.ids = []
+        self.args, self.ids = args, []
         for kind, address in args.channels:
             type_, label = TYPES[kind]
             channel = monitoring.NotificationChannel(

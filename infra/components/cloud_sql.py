@@ -58,6 +58,7 @@ class CloudSqlPostgresArgs:
     superusers: tuple[str, ...]
     replica_region: str | None
     adopt: str | None
+    adopt_databases: tuple[str, ...]
     labels: Mapping[str, str]
     guarded: bool
     deletable: bool
@@ -156,13 +157,20 @@ class CloudSqlPostgres(pulumi.ComponentResource):
         # deleted_with: when the instance goes, its databases are not dropped first, while a refusal could still come.
         inside = guards.within(self, protect=shut, deleted_with=instance, depends_on=[instance])
         for database in args.databases:
+            existing = f"projects/{args.project}/instances/{args.instance}/databases/{database}"
             sql.Database(
                 f"{self.name}-database-{database.replace('_', '-')}",
                 name=database,
                 project=args.project,
                 instance=instance.name,
                 deletion_policy="ABANDON",
-                opts=inside,
+                opts=guards.within(
+                    self,
+                    protect=shut,
+                    deleted_with=instance,
+                    depends_on=[instance],
+                    import_id=existing if database in args.adopt_databases else None,
+                ),
             )
         for user, email in args.users.items():
             sql.User(

@@ -4,17 +4,15 @@ Owns: its Deployment, its Service, and the rights to look (never to change). Del
 tier's ConfigMaps, which it reads.
 
 Produces the following resources:
-    ServiceAccount, Role, RoleBinding, Service, Deployment <name>; ClusterRole and ClusterRoleBinding <name>-<namespace>
-    (volumes and the kubelet's figures on them belong to no namespace); PodMonitor <name> where the operator runs;
-    PodMonitoring <name> where
-    Google collects (the figures are then custom metrics of Cloud Monitoring under the same names)
+    ServiceAccount (where no cloud identity brings it), Role, RoleBinding, Service, Deployment <name>; ClusterRole and
+    ClusterRoleBinding <name>-<namespace> (volumes and the kubelet's figures on them belong to no namespace: docs/adr/0075);
+    what tells the collector (`scrape`)
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgs, DeploymentStrategyArgs
 from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
@@ -43,7 +41,7 @@ from pulumi_kubernetes.rbac.v1 import (
 )
 
 from infra import guards, naming
-from infra.components import pods
+from infra.components import pods, scrape
 
 PORT = 9464
 # Only `get` and `list`, and no Secret. `nodes/stats` is the kubelet's read-only summary; `nodes/proxy` would let the holder run commands.
@@ -59,9 +57,10 @@ LOOK = (
 class ExporterArgs:
     """volumes and mounts: how the pod sees the repository and its password; environment: what restic needs beside them.
 
+    after: what its pod mounts; own_account: its service account is made here, and not with its cloud identity;
     stores: those whose ports it reaches, to see when their certificates end;
     states: export pods and jobs too (False where kube-state-metrics runs: its names are the same);
-    operator, managed: who collects: the Prometheus Operator, Google's managed collection, or neither (by annotation);
+    collector: who scrapes it;
     kubelet_ca: PEM of the authority that signs kubelets' certificates, empty where they sign themselves.
     """
 
@@ -70,14 +69,15 @@ class ExporterArgs:
     labels: Mapping[str, str]
     image: str
     protect: bool
+    after: tuple[pulumi.Resource, ...] = ()
+    own_account: bool = True
     stores: tuple[str, ...] = ()
     volumes: tuple[VolumeArgs, ...] = ()
     mounts: tuple[VolumeMountArgs, ...] = ()
     environment: Mapping[str, str] | None = None
     states: bool = True
     kubelet_ca: str = ""
-    operator: bool = False
-    managed: bool = False
+    collector: scrape.Collector = "annotations"
 
 
 class Exporter(pulumi.ComponentResource):
@@ -90,9 +90,10 @@ class Exporter(pulumi.ComponentResource):
         self.name, self.args = name, args
         self.labels = {**args.labels, "app.kubernetes.io/name": "perene-exporter", "app.kubernetes.io/instance": name}
         self.endpoint = f"{naming.service_host(name, args.namespace)}:{PORT}"
-        account = ServiceAccount(name, metadata=self._meta(), automount_service_account_token=False, opts=self._child())
-        rights = self._rights()
-        self._server([account, *rights])
+        before = [*self._rights(), *args.after]
+        if args.own_account:
+            before.append(ServiceAccount(name, metadata=self._meta(), automount_service_account_token=False, opts=self._child()))
+        self._server(before)
         self.register_outputs({"endpoint": self.endpoint})
 
     def _child(self, depends_on: tuple[pulumi.Resource, ...] = ()) -> pulumi.ResourceOptions:
@@ -116,7 +117,7 @@ class Exporter(pulumi.ComponentResource):
             subjects=[subject],
             opts=self._child((role,)),
         )
-        wide = ObjectMetaArgs(name=f"{name}-{namespace}", labels=dict(self.labels))
+        wide = ObjectMetaArgs(name=f"{name}-{namespace}", labels=self.labels | naming.cluster_wide(namespace))
         stats = [
             PolicyRuleArgs(api_groups=[""], resources=["nodes/stats"], verbs=["get"]),
             PolicyRuleArgs(api_groups=[""], resources=["persistentvolumes"], verbs=["get", "list"]),
@@ -144,7 +145,7 @@ class Exporter(pulumi.ComponentResource):
             image_pull_policy="IfNotPresent",
             command=command,
             env=environment,
-            ports=[ContainerPortArgs(name="metrics", container_port=PORT)],
+            ports=[ContainerPortArgs(name=scrape.PORT_NAME, container_port=PORT)],
             readiness_probe=ProbeArgs(http_get=HTTPGetActionArgs(path="/metrics", port="metrics"), period_seconds=30, timeout_seconds=10),
             security_context=pods.container_security(),
             resources=pods.resources(cpu="20m", memory="192Mi"),
@@ -159,7 +160,7 @@ class Exporter(pulumi.ComponentResource):
             volumes=[pods.memory("tmp", "16Mi"), *args.volumes],
         )
         reach = {naming.access_label(store): "true" for store in args.stores}
-        scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)}
+        metadata = ObjectMetaArgs(labels=self.labels | reach, annotations=scrape.annotations(PORT))
         Deployment(
             f"{self.name}-server",
             metadata=self._meta(),
@@ -167,7 +168,7 @@ class Exporter(pulumi.ComponentResource):
                 replicas=1,
                 strategy=DeploymentStrategyArgs(type="Recreate"),
                 selector=LabelSelectorArgs(match_labels=selector),
-                template=PodTemplateSpecArgs(metadata=ObjectMetaArgs(labels=self.labels | reach, annotations=scrape), spec=pod),
+                template=PodTemplateSpecArgs(metadata=metadata, spec=pod),
             ),
             opts=self._child(tuple(before)),
         )
@@ -179,21 +180,4 @@ class Exporter(pulumi.ComponentResource):
             ),
             opts=self._child(),
         )
-        if args.managed:
-            CustomResource(
-                f"{self.name}-monitoring",
-                api_version="monitoring.googleapis.com/v1",
-                kind="PodMonitoring",
-                metadata=self._meta(),
-                spec={"selector": {"matchLabels": selector}, "endpoints": [{"port": "metrics", "interval": "30s"}]},
-                opts=self._child(),
-            )
-        if args.operator:
-            CustomResource(
-                f"{self.name}-monitor",
-                api_version="monitoring.coreos.com/v1",
-                kind="PodMonitor",
-                metadata=self._meta(),
-                spec={"selector": {"matchLabels": selector}, "podMetricsEndpoints": [{"port": "metrics", "interval": "30s"}]},
-                opts=self._child(),
-            )
+        scrape.collected(f"{self.name}-monitor", args.collector, metadata=self._meta(), selector=selector, opts=self._child())

@@ -18,7 +18,10 @@ from infra import guards
 
 @dataclass(frozen=True, kw_only=True)
 class GcpVaultArgs:
-    """secrets: purpose -> secret id; readers: purpose -> name -> policy member; replicas: regions that hold every value."""
+    """secrets: purpose -> secret id; readers: purpose -> name -> policy member; replicas: regions that hold every value;
+
+    adopted: purposes whose secret exists already.
+    """
 
     project: str
     secrets: Mapping[str, str]
@@ -26,6 +29,7 @@ class GcpVaultArgs:
     replicas: tuple[str, ...]
     labels: Mapping[str, str]
     protect: bool
+    adopted: tuple[str, ...] = ()
 
 
 class GcpVault(pulumi.ComponentResource):
@@ -47,7 +51,11 @@ class GcpVault(pulumi.ComponentResource):
                 # A destroyed version is only disabled for thirty days: long enough to notice.
                 version_destroy_ttl="2592000s",
                 labels=dict(args.labels),
-                opts=guards.within(self, protect=args.protect),
+                opts=guards.within(
+                    self,
+                    protect=args.protect,
+                    import_id=f"projects/{args.project}/secrets/{secret_id}" if purpose in args.adopted else None,
+                ),
             )
             for reader, member in args.readers.get(purpose, {}).items():
                 secretmanager.SecretIamMember(

@@ -17,8 +17,10 @@ from infra.lifecycle import Lifecycle
 from infra.permissions import Identity, Right
 
 DAY = 86400
+# legacyBucketReader is the narrowest role for one bucket that shows its settings; it lists names too, and reads none.
 # objectUser is the narrowest predefined role with delete; with a condition it deletes under locks/ only.
 ROLES: dict[Right, str] = {
+    Right.LOOK: "roles/storage.legacyBucketReader",
     Right.READ: "roles/storage.objectViewer",
     Right.CREATE: "roles/storage.objectCreator",
     Right.DELETE_LOCKS: "roles/storage.objectUser",
@@ -39,16 +41,17 @@ class GcsBackupBucketArgs:
     members: Mapping[Identity, str]
     labels: Mapping[str, str]
     protect: bool
+    adopted: bool = False
 
 
 class GcsBackupBucket(pulumi.ComponentResource):
-    """A bucket for backups. bucket: its name."""
+    """A bucket for backups. args: what it was made from; bucket: its name."""
 
     bucket: str
 
     def __init__(self, name: str, args: GcsBackupBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("perene:gcp:GcsBackupBucket", name, None, opts)
-        self.bucket = args.bucket
+        self.args, self.bucket = args, args.bucket
         life = args.lifecycle
         made = storage.Bucket(
             f"{name}-bucket",
@@ -66,7 +69,7 @@ class GcsBackupBucket(pulumi.ComponentResource):
             encryption=storage.BucketEncryptionArgs(default_kms_key_name=args.kms_key) if args.kms_key else None,
             lifecycle_rules=_rules(life),
             labels=dict(args.labels),
-            opts=guards.within(self, protect=args.protect),
+            opts=guards.within(self, protect=args.protect, import_id=args.bucket if args.adopted else None),
         )
         for identity, rights in args.grants.items():
             for right in rights:

@@ -39,7 +39,9 @@ SCRIPTS, EVIDENCE = "/etc/perene/migrations", "/etc/perene/evidence"
 class MigrationsArgs:
     """scripts: file name -> SQL, of the store's migrations directory.
 
-    approved: refuse to run without `rehearsal.json`, `restore-point.json` and `approval.json` in evidence (file name -> document);
+    approved: refuse to run without `rehearsal.json` and `approval.json` in evidence (file name -> document), and without a restore point;
+    restore_point: where that comes from (`perene migrate apply --restore-point`), empty for `restore-point.json` in evidence;
+    repository_claim: the volume of the backup repository, read for it;
     keys: who may approve: name -> public key, PEM. after: refuse what `before.json` in evidence, the ledger of the environment before
     this one (`perene migrate export`), does not have.
     waits_for: what must be there first: options of a component do not reach its children.
@@ -66,6 +68,8 @@ class MigrationsArgs:
     service_account: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    restore_point: str = ""
+    repository_claim: str | None = None
     waits_for: tuple[pulumi.Resource, ...] = ()
     lock_timeout: Duration = field(default=Duration(2, "s"))
     statement_timeout: Duration = field(default=Duration(10, "m"))
@@ -128,7 +132,10 @@ class Migrations(pulumi.ComponentResource):
         words += ["--role", args.user, "--lock-timeout", str(args.lock_timeout), "--statement-timeout", str(args.statement_timeout)]
         words += ["--blocked-limit", str(args.blocked_limit)]
         words += ["--after", f"{EVIDENCE}/before.json"] if args.after else []
-        return [*words, "--approved", args.store, "--evidence", EVIDENCE, "--keys", f"{EVIDENCE}/keys"] if args.approved else words
+        if not args.approved:
+            return words
+        words += ["--approved", args.store, "--evidence", EVIDENCE, "--keys", f"{EVIDENCE}/keys"]
+        return [*words, *(["--restore-point", args.restore_point] if args.restore_point else [])]
 
     def _environment(self) -> dict[str, str]:
         args = self.args
@@ -154,6 +161,9 @@ class Migrations(pulumi.ComponentResource):
             items = [KeyToPathArgs(key=key, path=file) for key, (file, _) in self.shown.items()]
             volumes.append(VolumeArgs(name="evidence", config_map=ConfigMapVolumeSourceArgs(name=self.job, items=items)))
             mounts.append(pods.mount("evidence", EVIDENCE))
+        if args.repository_claim:
+            volumes.append(pods.claim("repository", args.repository_claim))
+            mounts.append(pods.mount("repository", "/repository"))
         if not args.proxy:
             volumes += [
                 pods.secret("tls", naming.tls_secret(args.workload), "ca.crt"),

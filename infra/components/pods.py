@@ -1,14 +1,17 @@
 """What every pod of perene has in common: who it runs as, what it may do, how it reads secrets and configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pulumi_kubernetes.core.v1 import (
     CapabilitiesArgs,
     ConfigMapVolumeSourceArgs,
     ContainerArgs,
     EmptyDirVolumeSourceArgs,
+    EphemeralVolumeSourceArgs,
     HTTPGetActionArgs,
     KeyToPathArgs,
+    PersistentVolumeClaimSpecArgs,
+    PersistentVolumeClaimTemplateArgs,
     PersistentVolumeClaimVolumeSourceArgs,
     PodSecurityContextArgs,
     ProbeArgs,
@@ -18,6 +21,7 @@ from pulumi_kubernetes.core.v1 import (
     SecurityContextArgs,
     VolumeArgs,
     VolumeMountArgs,
+    VolumeResourceRequirementsArgs,
 )
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
@@ -31,13 +35,14 @@ def meta(name: str, namespace: str, labels: Mapping[str, str]) -> ObjectMetaArgs
     return ObjectMetaArgs(name=name, namespace=namespace, labels=dict(labels))
 
 
-def pod_security() -> PodSecurityContextArgs:
-    """Nobody, in the volume's group, with the runtime's system call filter."""
+def pod_security(*, uid: int = UID, gid: int = UID, groups: Sequence[int] = ()) -> PodSecurityContextArgs:
+    """Nobody, in the volume's group, with the runtime's system call filter. groups: further ones, to read what others own."""
     return PodSecurityContextArgs(
         run_as_non_root=True,
-        run_as_user=UID,
-        run_as_group=UID,
-        fs_group=UID,
+        run_as_user=uid,
+        run_as_group=gid,
+        fs_group=gid,
+        supplemental_groups=list(groups) or None,
         # Walking a large volume at every start takes minutes, and makes the data directory group-writable.
         fs_group_change_policy="OnRootMismatch",
         seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
@@ -67,9 +72,21 @@ def config(volume: str, name: str) -> VolumeArgs:
     return VolumeArgs(name=volume, config_map=ConfigMapVolumeSourceArgs(name=name))
 
 
-def claim(volume: str, name: str) -> VolumeArgs:
-    """A persistent volume by its claim."""
-    return VolumeArgs(name=volume, persistent_volume_claim=PersistentVolumeClaimVolumeSourceArgs(claim_name=name))
+def claim(volume: str, name: str, *, read_only: bool = False) -> VolumeArgs:
+    """A persistent volume by its claim. read_only: the node then leaves the owner of its files alone."""
+    source = PersistentVolumeClaimVolumeSourceArgs(claim_name=name, read_only=read_only or None)
+    return VolumeArgs(name=volume, persistent_volume_claim=source)
+
+
+def ephemeral(volume: str, size: str, storage_class: str) -> VolumeArgs:
+    """A volume of its own for a pod, claimed when it starts and deleted with it."""
+    claim = PersistentVolumeClaimSpecArgs(
+        access_modes=["ReadWriteOnce"],
+        storage_class_name=storage_class,
+        resources=VolumeResourceRequirementsArgs(requests={"storage": size}),
+    )
+    template = PersistentVolumeClaimTemplateArgs(spec=claim)
+    return VolumeArgs(name=volume, ephemeral=EphemeralVolumeSourceArgs(volume_claim_template=template))
 
 
 def memory(volume: str, size: str) -> VolumeArgs:
@@ -87,13 +104,13 @@ def secret_mount(volume: str) -> VolumeMountArgs:
     return mount(volume, f"{SECRETS}/{volume}")
 
 
-def cloud_sql_proxy(image: str, connection_name: str) -> ContainerArgs:
+def cloud_sql_proxy(image: str, connection_name: str, port: int = 5432) -> ContainerArgs:
     """The Cloud SQL proxy as a native sidecar: up before the others, and gone with them, so that a Job can end.
 
     It listens on the pod's loopback only and logs in as the pod's own identity.
     """
     return ContainerArgs(
-        name="cloud-sql-proxy",
+        name="cloud-sql-proxy" if port == 5432 else f"cloud-sql-proxy-{port}",
         image=image,
         image_pull_policy="IfNotPresent",
         restart_policy="Always",
@@ -103,12 +120,12 @@ def cloud_sql_proxy(image: str, connection_name: str) -> ContainerArgs:
             "--structured-logs",
             "--health-check",
             "--http-address=0.0.0.0",
-            "--http-port=9090",
-            "--port=5432",
+            f"--http-port={9090 + port - 5432}",
+            f"--port={port}",
             connection_name,
         ],
         startup_probe=ProbeArgs(
-            http_get=HTTPGetActionArgs(path="/startup", port=9090), period_seconds=1, timeout_seconds=5, failure_threshold=60
+            http_get=HTTPGetActionArgs(path="/startup", port=9090 + port - 5432), period_seconds=1, timeout_seconds=5, failure_threshold=60
         ),
         security_context=container_security(),
         resources=resources(cpu="50m", memory="128Mi"),

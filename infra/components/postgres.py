@@ -6,7 +6,7 @@ owned them could delete them), backups, alerts, and any data.
 
 Produces the following resources:
     PersistentVolumeClaim data-<name>-0, ConfigMaps <name>-config and <name>-roles, ServiceAccount, Service and StatefulSet <name>,
-    PodDisruptionBudget, NetworkPolicy, Job <name>-roles-<digest>
+    PodDisruptionBudget, NetworkPolicy, Job <name>-roles-<digest>, and what tells the collector (`scrape`)
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,19 +36,19 @@ from pulumi_kubernetes.networking.v1 import (
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
 
 from infra import guards, naming
-from infra.components import pods, postgres_files, postgres_pods
+from infra.components import pods, postgres_files, postgres_pods, scrape, sidecars
 from infra.components.postgres_roles import Role, roles_sql
 from perene.contract.values import Size
 
-PORT = 5432
+PORT, METRICS = 5432, sidecars.KINDS["postgres"].port
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresArgs:
     """What a PostgreSQL in the cluster is made from.
 
-    users: name -> read-write, read-only, ddl or dump; databases: name -> schemas; cpu: as Kubernetes writes it; protect: guard
-    every resource.
+    users: name -> read-write, read-only, ddl or dump (the exporter's login is implied); databases: name -> schemas; cpu: as Kubernetes
+    writes it; collector: who scrapes the exporter; protect: guard every resource.
     """
 
     store: str
@@ -67,6 +67,7 @@ class PostgresArgs:
     slow_query_ms: int
     protect: bool
     extensions: tuple[str, ...] = ()
+    collector: scrape.Collector = "annotations"
 
 
 class Postgres(pulumi.ComponentResource):
@@ -90,6 +91,8 @@ class Postgres(pulumi.ComponentResource):
         self._reach()
         server = self._server(before)
         self._roles(server)
+        meta = self._meta(f"{name}-metrics")
+        scrape.collected(f"{name}-metrics", args.collector, metadata=meta, selector=self.selector, opts=self._child())
         self.register_outputs({"host": self.host, "port": self.port, "claim": self.claim})
 
     def _child(self, depends_on: Sequence[pulumi.Resource] = ()) -> pulumi.ResourceOptions:
@@ -133,7 +136,8 @@ class Postgres(pulumi.ComponentResource):
                     NetworkPolicyIngressRuleArgs(
                         from_=[NetworkPolicyPeerArgs(pod_selector=LabelSelectorArgs(match_labels=self.client))],
                         ports=[NetworkPolicyPortArgs(port=PORT, protocol="TCP")],
-                    )
+                    ),
+                    NetworkPolicyIngressRuleArgs(from_=scrape.peers(), ports=[NetworkPolicyPortArgs(port=METRICS, protocol="TCP")]),
                 ],
                 egress=[],
             ),
@@ -159,6 +163,7 @@ class Postgres(pulumi.ComponentResource):
             "pg_hba.conf": postgres_files.HBA,
             "pg_ident.conf": postgres_files.IDENT,
             "prepare.sh": postgres_files.script("postgres-prepare.sh"),
+            "queries.yml": postgres_files.script("postgres-exporter-queries.yml"),
         }
         config = ConfigMap(f"{name}-config", metadata=self._meta(f"{name}-config"), data=files, opts=self._child())
         return StatefulSet(
@@ -189,17 +194,18 @@ class Postgres(pulumi.ComponentResource):
 
     def _roles(self, server: StatefulSet) -> None:
         args, name = self.args, self.name
+        logins = {**args.users, sidecars.USER: "monitor"}
         files = {
             "roles.sh": postgres_files.script("postgres-roles.sh"),
             "roles.sql": roles_sql(
-                [Role(name=user, right=right, password_file=f"{pods.SECRETS}/{user}/password") for user, right in args.users.items()],
+                [Role(name=user, right=right, password_file=f"{pods.SECRETS}/{user}/password") for user, right in logins.items()],
                 args.databases,
                 args.extensions,
                 managed=False,
             ),
         }
         config = ConfigMap(f"{name}-roles-sql", metadata=self._meta(f"{name}-roles"), data=files, opts=self._child())
-        users = ("admin", *args.users)
+        users = ("admin", *logins)
         Job(
             f"{name}-roles",
             # A Job's template cannot be changed: other content has another name, and the old Job goes once the new one has run.

@@ -8,7 +8,7 @@ MIB = 2**20
 
 
 def script(name: str) -> str:
-    """A shell script of infra/components/files."""
+    """A file of infra/components/files."""
     return (FILES / name).read_text(encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import naming
-from infra.components import pods
+from infra.components import pods, scrape, sidecars
 
 MOUNT = "/var/lib/perene"
 # `select 1` over the socket: the server is up, has recovered, and answers queries. A listening port says none of it.
@@ -82,8 +82,9 @@ def server(
         # The SIGTERM of a pod's end would make the server wait for every client to leave.
         lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(exec_=ExecActionArgs(command=STOP))),
     )
+    annotations = {"perene.dev/config": config_digest, **scrape.annotations(sidecars.KINDS["postgres"].port)}
     return PodTemplateSpecArgs(
-        metadata=ObjectMetaArgs(labels=dict(labels), annotations={"perene.dev/config": config_digest}),
+        metadata=ObjectMetaArgs(labels=dict(labels), annotations=annotations),
         spec=PodSpecArgs(
             service_account_name=name,
             automount_service_account_token=False,
@@ -92,7 +93,7 @@ def server(
             termination_grace_period_seconds=180,
             security_context=pods.pod_security(),
             init_containers=[prepare],
-            containers=[postgres],
+            containers=[postgres, sidecars.exporter("postgres", image=image, secret=naming.login_secret(name, sidecars.USER))],
             volumes=volumes,
         ),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """A declared user: its role in the server, its right (read-write, read-only, ddl, dump), and where psql reads its password.
+    """A declared user: its role in the server, its right (read-write, read-only, ddl, dump, monitor), and where psql reads its password.
 
     password_file None: the identity logs in without a password, and somebody else has made the role (Cloud SQL and IAM).
     """
@@ -19,11 +19,22 @@ class Role:
 # right: statements after the role is there. {role} is the quoted name.
 GRANTS: dict[str, tuple[str, ...]] = {
     "read-write": (),
-    "read-only": ("ALTER ROLE {role} SET default_transaction_read_only = on;",),
-    # The migrator acts as owner from its first statement on, so that whatever it makes belongs to owner.
-    "ddl": ("GRANT owner TO {role};", "ALTER ROLE {role} SET role = 'owner';"),
+    "read-only": (),
+    "ddl": ("GRANT owner TO {role};",),
     "dump": ("GRANT pg_read_all_data TO {role};",),
+    "monitor": ("GRANT pg_monitor TO {role};",),
 }
+# right: a setting of every session. The migrator acts as owner from its first statement on, so that whatever it makes belongs to owner.
+SETTINGS = {"read-only": "default_transaction_read_only = on", "ddl": "role = 'owner'"}
+# From PostgreSQL 16 on, only who may administer a login may give it settings, and the service's own administrator may not: rights hold
+# all the same, and `perene migrate` becomes owner by itself.
+SET_OR_SAY_SO = """\
+DO $$
+BEGIN
+  EXECUTE format('ALTER ROLE %I SET {setting}', {literal});
+EXCEPTION WHEN insufficient_privilege THEN
+  RAISE NOTICE 'perene: the sessions of % keep their own settings ({setting} is not among them); its rights are as declared', {literal};
+END $$;"""
 # On Cloud SQL nobody may hand out BYPASSRLS: then a dump of a table with row-level security would fail, and that is said now.
 BYPASS_OR_SAY_SO = """\
 DO $$
@@ -77,7 +88,11 @@ def _login(role: Role, *, managed: bool) -> list[str]:
             lines += [f"ALTER ROLE {name} BYPASSRLS;"]
     elif not managed:
         raise ValueError(f"{role.name} has no password on a server that knows no other login")
-    return [*lines, *(grant.format(role=name) for grant in GRANTS[role.right])]
+    lines += [grant.format(role=name) for grant in GRANTS[role.right]]
+    if setting := SETTINGS.get(role.right):
+        quoted = setting.replace("'", "''")
+        lines += [SET_OR_SAY_SO.format(setting=quoted, literal=literal) if managed else f"ALTER ROLE {name} SET {setting};"]
+    return lines
 
 
 def _database(database: str, schemas: tuple[str, ...], roles: Sequence[Role], extensions: tuple[str, ...], *, managed: bool) -> list[str]:
@@ -87,7 +102,7 @@ def _database(database: str, schemas: tuple[str, ...], roles: Sequence[Role], ex
         *([] if managed else [make]),
         f"REVOKE ALL ON DATABASE {database} FROM PUBLIC;",
         f"GRANT CREATE, TEMPORARY ON DATABASE {database} TO owner;",
-        *(f"GRANT CONNECT ON DATABASE {database} TO {_identifier(role.name)};" for role in roles),
+        *(f"GRANT CONNECT ON DATABASE {database} TO {_identifier(role.name)};" for role in roles if role.right != "monitor"),
         f"\\connect {database}",
         *(f"CREATE EXTENSION IF NOT EXISTS {extension};" for extension in extensions),
     ]

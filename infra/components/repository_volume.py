@@ -29,14 +29,15 @@ class RepositoryVolumeArgs:
 
 
 class RepositoryVolume(pulumi.ComponentResource):
-    """A volume for backups. claim: its name."""
+    """A volume for backups. claim: its name; volume: the claim itself, for what must not wait for it before it is declared."""
 
     claim: str
+    volume: PersistentVolumeClaim
 
     def __init__(self, name: str, args: RepositoryVolumeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("perene:k8s:RepositoryVolume", name, None, opts)
         self.claim = naming.claim(name)
-        PersistentVolumeClaim(
+        self.volume = PersistentVolumeClaim(
             f"{name}-data",
             metadata=pods.meta(self.claim, args.namespace, args.labels),
             spec=PersistentVolumeClaimSpecArgs(

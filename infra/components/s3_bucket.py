@@ -34,13 +34,13 @@ class S3BackupBucketArgs:
 
 
 class S3BackupBucket(pulumi.ComponentResource):
-    """A bucket for backups. bucket: its name."""
+    """A bucket for backups. args: what it was made from; bucket: its name."""
 
     bucket: str
 
     def __init__(self, name: str, args: S3BackupBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("perene:aws:S3BackupBucket", name, None, opts)
-        self.bucket = args.bucket
+        self.args, self.bucket = args, args.bucket
         life = args.lifecycle
         made = s3.Bucket(
             f"{name}-bucket",

@@ -8,6 +8,7 @@ from infra.permissions import Right
 
 # Right: (actions on the bucket, actions on its objects, below which prefix).
 ACTIONS: dict[Right, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    Right.LOOK: (("s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"), (), ""),
     Right.READ: (("s3:ListBucket", "s3:GetBucketLocation"), ("s3:GetObject",), ""),
     Right.CREATE: ((), ("s3:PutObject", "s3:AbortMultipartUpload"), ""),
     Right.DELETE_LOCKS: ((), ("s3:DeleteObject",), "locks/"),
@@ -38,7 +39,8 @@ def identity(bucket: str, rights: tuple[Right, ...]) -> str:
         on_bucket, on_objects, prefix = ACTIONS[right]
         if on_bucket:
             statements.append({"Effect": "Allow", "Action": list(on_bucket), "Resource": arn})
-        statements.append({"Effect": "Allow", "Action": list(on_objects), "Resource": f"{arn}/{prefix}*"})
+        if on_objects:
+            statements.append({"Effect": "Allow", "Action": list(on_objects), "Resource": f"{arn}/{prefix}*"})
     return _document(statements)
 
 

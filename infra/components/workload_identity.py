@@ -4,11 +4,12 @@ Owns: the account, the binding between both, the Kubernetes service account, and
 rights on buckets and secrets, which stand with the bucket and the secret.
 
 Produces the following resources:
-    serviceaccount.Account <name>-account, serviceaccount.IAMMember <name>-act-as, ServiceAccount <name>, projects.IAMMember per role
+    serviceaccount.Account <name>-account, serviceaccount.IAMMember <name>-act-as, ServiceAccount <name>, projects.IAMMember per role,
+    projects.IAMCustomRole <name>-restore-point where it takes backups
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_gcp import projects, serviceaccount
@@ -17,13 +18,19 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import guards
 
-# What a login to an instance takes; both are bound by a condition to the tier's own instances.
+# What a login to an instance takes, and what looking at its backups takes; all are bound by a condition to the tier's own instances.
 CLOUD_SQL_ROLES = {"client": "roles/cloudsql.client", "login": "roles/cloudsql.instanceUser"}
+CLOUD_SQL_LOOK = {"look": "roles/cloudsql.viewer"}
+# Make a backup on demand and see that it is whole; no built-in role has that without the right to delete.
+RESTORE_POINT = ("cloudsql.backupRuns.create", "cloudsql.backupRuns.get", "cloudsql.instances.get")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadIdentityArgs:
-    """account_id: 6 to 30 characters; instances: full names of the instances that it may log in to, none for none."""
+    """account_id: 6 to 30 characters; instances: full names of the instances that it may log in to, none for none; roles: or look at.
+
+    takes_backups: whether it may also make backups of those instances on demand.
+    """
 
     project: str
     account_id: str
@@ -34,6 +41,8 @@ class WorkloadIdentityArgs:
     labels: Mapping[str, str]
     instances: tuple[str, ...]
     protect: bool
+    roles: Mapping[str, str] = field(default_factory=lambda: CLOUD_SQL_ROLES)
+    takes_backups: bool = False
 
 
 class WorkloadIdentity(pulumi.ComponentResource):
@@ -73,7 +82,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
         )
         if args.instances:
             names = " || ".join(f'resource.name == "{instance}"' for instance in args.instances)
-            for part, role in CLOUD_SQL_ROLES.items():
+            for part, role in args.roles.items():
                 projects.IAMMember(
                     f"{name}-{part}",
                     project=args.project,
@@ -85,4 +94,26 @@ class WorkloadIdentity(pulumi.ComponentResource):
                     ),
                     opts=after,
                 )
+        if args.takes_backups:
+            role_id = f"{args.account_id.replace('-', '_')}_restore_point"
+            restore_point = projects.IAMCustomRole(
+                f"{name}-restore-point",
+                project=args.project,
+                role_id=role_id,
+                title=f"{args.purpose}: restore points",
+                permissions=list(RESTORE_POINT),
+                opts=after,
+            )
+            within = " || ".join(f'resource.name == "{instance}" || resource.name.startsWith("{instance}/")' for instance in args.instances)
+            projects.IAMMember(
+                f"{name}-takes-backups",
+                project=args.project,
+                role=f"projects/{args.project}/roles/{role_id}",
+                member=self.member,
+                condition=projects.IAMMemberConditionArgs(
+                    title="the tier's own instances",
+                    expression=within,
+                ),
+                opts=guards.within(self, protect=args.protect, depends_on=[restore_point]),
+            )
         self.register_outputs({"email": self.email})

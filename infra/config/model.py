@@ -5,10 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infra.config.base import Section
+from infra.config.cross_checks import CrossCheck
+from infra.config.rebuild import CommandRebuild, FacesRebuild
+from infra.config.services import Files, Qdrant, RabbitMq, Redis
 from infra.config.stores import CloudSql, Postgres
 from infra.config.types import (
     AwsAccount,
     AwsRegion,
+    BucketName,
     Country,
     Date,
     DurationText,
@@ -21,10 +25,12 @@ from infra.config.types import (
     ImageRef,
     KmsKeyId,
     KubeContext,
+    LabelName,
     Namespace,
     NetworkId,
     OidcProviderArn,
     RoleArn,
+    SecretId,
     SizeText,
     StorageClassName,
     StoreName,
@@ -34,7 +40,7 @@ from infra.config.types import (
     WorkloadPool,
 )
 
-Store = Annotated[Postgres | CloudSql, Field(discriminator="kind")]
+Store = Annotated[Postgres | CloudSql | Redis | Qdrant | RabbitMq | Files, Field(discriminator="kind")]
 
 
 class LocalCluster(Section):
@@ -119,11 +125,11 @@ class Goals(Section):
 
 
 class Keep(Section):
-    """How many recovery sets are kept; the rules are added together."""
+    """How many recovery sets are kept; what any rule keeps stays."""
 
-    daily: int = Field(default=0, ge=0, le=366, description="newest set of each of the last N days that have one")
-    weekly: int = Field(default=0, ge=0, le=520, description="newest set of each of the last N weeks that have one")
-    monthly: int = Field(default=0, ge=0, le=120, description="newest set of each of the last N months that have one")
+    daily: int = Field(default=0, ge=0, le=366, description="newest set, and newest proven one, of each of the last N days that have one")
+    weekly: int = Field(default=0, ge=0, le=520, description="the same for weeks: the one under way and the N before it that have one")
+    monthly: int = Field(default=0, ge=0, le=120, description="the same for months: the one under way and the N before it that have one")
 
 
 class VolumeRepository(Section):
@@ -139,6 +145,7 @@ class GcsRepository(Section):
     kind: Literal["gcs"]
     location: GcpLocation = Field(description="region, or us, eu, asia")
     soft_delete: DurationText = Field(description="how long a deleted object can be brought back: 7d to 90d")
+    adopt: BucketName | None = Field(default=None, description="an existing bucket that becomes the repository")
     kms_key: KmsKeyId | None = Field(default=None, description="customer key; destroying it destroys every backup")
 
 
@@ -185,11 +192,19 @@ class S3SealedCopy(Section):
 SealedCopy = Annotated[GcsSealedCopy | S3SealedCopy, Field(discriminator="kind")]
 
 
+class Scratch(Section):
+    """A volume that a drill gets and that goes with its pod."""
+
+    size: SizeText = Field(description="room for the largest store twice: as it is fetched, and as it is restored")
+    storage_class: StorageClassName = Field(description="a class whose volumes are deleted with their claims")
+
+
 class Drill(Section):
     """How often a restore is really done and compared."""
 
     every: DurationText = Field(description="drill from the newest set: whole days")
     pitr: DurationText | None = Field(default=None, description="drill by point-in-time recovery: whole days; Cloud SQL only")
+    scratch: Scratch | None = Field(default=None, description="where it restores; unset: the node's disk, capped by the stores' sizes")
 
 
 class Backups(Section):
@@ -200,22 +215,35 @@ class Backups(Section):
     repository: Repository = Field(description="where sets are kept")
     sealed_copy: SealedCopy | None = Field(default=None, description="the immutable copy")
     drill: Drill = Field(description="the scheduled proof")
+    weekly_above: SizeText | None = Field(
+        default=None,
+        description="size of a store's databases above which sets are made weekly, because a long dump holds vacuum back; unset: 200GiB "
+        "where every store in the sets keeps its recovery point otherwise (pitr, or 8 days allowed), else always daily",
+    )
 
 
-class KubernetesKey(Section):
+class _Key(Section):
+    generation: int = Field(default=1, ge=1, le=999, description="goes up by one when the key is rotated (`perene key rotate`)")
+    earlier: dict[str, Literal["in-use", "retired"]] = Field(
+        default={}, description="generations still kept, by number: data is sealed with them (`in-use`), or sets only (`retired`)"
+    )
+
+
+class KubernetesKey(_Key):
     """The application's 32-byte key in a Kubernetes Secret: for dev."""
 
     kind: Literal["kubernetes"]
 
 
-class GcpKey(Section):
+class GcpKey(_Key):
     """The application's 32-byte key in Google Secret Manager."""
 
     kind: Literal["gcp-secret-manager"]
     replicas: tuple[GcpRegion, ...] = Field(min_length=1, max_length=8, description="regions that hold the key; two or more in prod")
+    adopt: SecretId | None = Field(default=None, description="an existing secret that holds the key's first generation")
 
 
-class AwsKey(Section):
+class AwsKey(_Key):
     """The application's 32-byte key in AWS Secrets Manager."""
 
     kind: Literal["aws-secrets-manager"]
@@ -249,6 +277,12 @@ class Alerts(Section):
     notify: tuple[Channel, ...] = Field(min_length=1, max_length=16, description="who is told")
     disk: Fraction = Field(description="share of a disk that is critical, like 0.95")
     connections: Fraction = Field(description="share of the connections that is too many, like 0.8")
+    operator: dict[LabelName, str] | None = Field(
+        default=None,
+        description="labels by which a Prometheus Operator selects rules and monitors (may be {}); unset: a ConfigMap and annotations, or "
+        "Google's own collection in gke",
+    )
+    kube_state_metrics: bool = Field(default=False, description="it runs in the cluster, so the states of pods and jobs are left to it")
 
 
 class Opening(Section):
@@ -274,6 +308,12 @@ class Images(Section):
     postgres: ImageRef = Field(description="PostgreSQL server of the store image family")
     ops: ImageRef = Field(description="perene, the clients and restic")
     proxy: ImageRef | None = Field(default=None, description="Cloud SQL Auth Proxy, 2.13 or later; needed where a store is cloud-sql")
+    redis: ImageRef | None = Field(default=None, description="Redis of the store image family; needed where a store is redis")
+    qdrant: ImageRef | None = Field(default=None, description="Qdrant 1.18, its own unprivileged image; needed where a store is qdrant")
+    rabbitmq: ImageRef | None = Field(default=None, description="RabbitMQ of the store image family; needed where a store is rabbitmq")
+
+
+Rebuild = Annotated[FacesRebuild | CommandRebuild, Field(discriminator="kind")]
 
 
 class Tier(Section):
@@ -290,8 +330,10 @@ class Tier(Section):
     stores: dict[StoreName, Store] = Field(min_length=1, max_length=5000, description="the stores by name")
     backups: Backups | None = Field(default=None, description="recovery sets; optional in dev only")
     encryption_key: EncryptionKey | None = Field(default=None, description="the application's 32-byte key")
+    rebuild: dict[StoreName, Rebuild] = Field(default={}, description="what has no backup of its own and is made anew from a store")
     alerts: Alerts | None = Field(default=None, description="who is told; optional in dev only")
     guards: Guards = Field(default=Guards(), description="guards opened on purpose")
+    cross_checks: dict[StoreName, CrossCheck] = Field(default={}, max_length=200, description="what is compared between stores, by name")
 
     @property
     def guarded(self) -> bool:

@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 
-from infra.config.model import Tier
+from infra.config.model import Backups, Store, Tier
 from infra.config.rules_cloud_sql import WINDOW_MINUTES, cloud_sql_stores
-from perene.contract.values import Duration
+from infra.config.stores import CloudSql
+from perene.contract.values import Duration, Size
 from perene.errors import Problem
 
 DAY = 86400
+
+
+WEEKLY_ABOVE = Size.parse("200GiB")
+# A weekly set, a day of trying again, and nothing to spare.
+WEEKLY_RPO = 8 * DAY
 
 
 def _whole_days(duration: Duration) -> bool:
@@ -167,6 +173,41 @@ def sealed_copy_is_locked_long_enough(tier: Tier) -> Iterator[Problem]:
         )
 
 
+def _against_weekly(tier: Tier, backups: Backups) -> Iterator[Problem]:
+    """What a weekly set would break."""
+    for name, store in tier.stores.items():
+        covered = isinstance(store, CloudSql) and store.pitr
+        goal = (store.goals or tier.goals).rpo
+        if store.backup == "required" and not covered and goal.seconds < WEEKLY_RPO:
+            yield Problem(
+                what=f"{name} may lose {goal}, and has nothing but the sets",
+                where="backups.weeklyAbove",
+                why="a weekly set misses that goal every day but one: all stores of the tier come in one set",
+                fix=f"remove it, give {name} pitr (Cloud SQL), or say that it may lose 8d",
+            )
+    if backups.sealed_copy and backups.sealed_copy.every.seconds < 7 * DAY:
+        yield Problem(
+            what=f"a copy is sealed every {backups.sealed_copy.every}",
+            where="backups.weeklyAbove",
+            why="there would be no new set to seal, and the copy would count as late",
+            fix="seal every 7d",
+        )
+
+
+def weekly_sets_keep_the_goals(tier: Tier) -> Iterator[Problem]:
+    if tier.backups and tier.backups.weekly_above:
+        yield from _against_weekly(tier, tier.backups)
+
+
+def weekly_above(tier: Tier) -> int | None:
+    """Bytes of a store's databases above which sets are weekly; None where they never are."""
+    if tier.backups is None:
+        return None
+    if tier.backups.weekly_above:
+        return tier.backups.weekly_above.bytes
+    return WEEKLY_ABOVE.bytes if next(_against_weekly(tier, tier.backups), None) is None else None
+
+
 def drills_happen(tier: Tier) -> Iterator[Problem]:
     if not tier.backups:
         return
@@ -202,6 +243,32 @@ def drills_happen(tier: Tier) -> Iterator[Problem]:
         )
 
 
+def scratch_holds_the_largest_store_and_goes_with_its_pod(tier: Tier) -> Iterator[Problem]:
+    scratch = tier.backups.drill.scratch if tier.backups else None
+    if scratch is None:
+        return
+    largest = max((declared_size(store) for store in tier.stores.values()), default=0)
+    if scratch.size.bytes < 2 * largest:
+        yield Problem(
+            what=f"{scratch.size} is less than twice the largest store ({largest / 1e9:.0f} GB)",
+            where="backups.drill.scratch.size",
+            why="what is fetched and what is restored lie side by side, and a drill that runs out of room proves nothing",
+            fix=f"give it {2 * largest // 2**30 + 1}GiB or more",
+        )
+    if tier.guarded and scratch.storage_class == tier.cluster.storage_class:
+        yield Problem(
+            what=f"{scratch.storage_class} keeps its volumes",
+            where="backups.drill.scratch.storageClass",
+            why="each drill would leave a volume with a copy of the data behind",
+            fix="name a class whose reclaim policy is Delete, like premium-rwo",
+        )
+
+
+def declared_size(store: Store) -> int:
+    """Bytes that a store may take at the start: its volume's, or its instance's disk."""
+    return store.disk.size.bytes if store.kind == "cloud-sql" else store.volume.size.bytes if store.volume else 0
+
+
 RULES = (
     sets_keep_clear_of_automated_backups,
     something_is_kept,
@@ -211,5 +278,7 @@ RULES = (
     prod_has_a_sealed_copy,
     sealed_copy_stands_apart,
     sealed_copy_is_locked_long_enough,
+    weekly_sets_keep_the_goals,
     drills_happen,
+    scratch_holds_the_largest_store_and_goes_with_its_pod,
 )

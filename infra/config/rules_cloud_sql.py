@@ -342,6 +342,19 @@ def instance_name_fits(tier: Tier) -> Iterator[Problem]:
             )
 
 
+def adopted_databases_are_declared(tier: Tier) -> Iterator[Problem]:
+    """What is adopted must be declared: else the next preview would want to remove it."""
+    for where, store in cloud_sql_stores(tier):
+        for name in store.adopt.databases if store.adopt else ():
+            if name not in store.databases:
+                yield Problem(
+                    what=f"{name} is no database of the store",
+                    where=f"{where}.adopt.databases",
+                    why="an adopted database that is not declared would be removed by the next change",
+                    fix="declare it under `databases`, or leave it out here",
+                )
+
+
 RULES = (
     machine_belongs_to_the_edition,
     shared_core_is_for_dev,
@@ -361,4 +374,5 @@ RULES = (
     connections_fit_the_memory,
     replica_stands_elsewhere,
     instance_name_fits,
+    adopted_databases_are_declared,
 )

@@ -1,14 +1,19 @@
-"""Rules about PostgreSQL stores of either kind."""
+"""Rules about every store, and about PostgreSQL stores of either kind."""
 
 from collections.abc import Iterator
 
-from infra.config.model import Tier
+from infra.config.model import Store, Tier
+from infra.config.services import Files
 from infra.config.stores import CloudSql, Postgres
 from perene.contract.values import Duration, Size
 from perene.errors import Problem
 
 SUPPORTED_MAJOR = 17
 RESERVED_CONNECTIONS = 20  # jobs, exporter, migrations and somebody at three in the morning
+# What a server of the kind needs to start and to work at all.
+LEAST_MEMORY = {
+    kind: Size.parse(least) for kind, least in {"postgres": "256MiB", "redis": "64MiB", "qdrant": "256MiB", "rabbitmq": "512MiB"}.items()
+}
 MIGRATION_MODE = {"dev": "automatic", "staging": "after-dev", "prod": "approved"}
 # Environment: migration modes that are at least as careful.
 CAREFUL_ENOUGH = {"dev": {"automatic", "after-dev", "approved"}, "staging": {"after-dev", "approved"}, "prod": {"approved"}}
@@ -19,8 +24,15 @@ def pooled_connections(store: Postgres | CloudSql) -> int:
     return sum(pool.max_open * pool.replicas for pool in store.pools.values()) + RESERVED_CONNECTIONS
 
 
-def version_is_the_tried_one(tier: Tier) -> Iterator[Problem]:
+def postgres_stores(tier: Tier) -> Iterator[tuple[str, Postgres | CloudSql]]:
+    """The tier's PostgreSQL stores of either kind, by name."""
     for name, store in tier.stores.items():
+        if isinstance(store, Postgres | CloudSql):
+            yield name, store
+
+
+def version_is_the_tried_one(tier: Tier) -> Iterator[Problem]:
+    for name, store in postgres_stores(tier):
         if store.version != SUPPORTED_MAJOR:
             yield Problem(
                 what=f"PostgreSQL {store.version} is not supported",
@@ -31,7 +43,7 @@ def version_is_the_tried_one(tier: Tier) -> Iterator[Problem]:
 
 
 def users_have_what_migrations_and_backups_need(tier: Tier) -> Iterator[Problem]:
-    for name, store in tier.stores.items():
+    for name, store in postgres_stores(tier):
         rights = set(store.users.values())
         if "dump" not in rights and store.backup == "required" and tier.backups:
             yield Problem(
@@ -59,7 +71,7 @@ def users_have_what_migrations_and_backups_need(tier: Tier) -> Iterator[Problem]
 
 
 def pools_are_consistent(tier: Tier) -> Iterator[Problem]:
-    for name, store in tier.stores.items():
+    for name, store in postgres_stores(tier):
         for pool_name, pool in store.pools.items():
             if pool.max_idle > pool.max_open:
                 yield Problem(
@@ -78,7 +90,7 @@ def pools_are_consistent(tier: Tier) -> Iterator[Problem]:
 
 
 def slow_queries_are_sensible(tier: Tier) -> Iterator[Problem]:
-    for name, store in tier.stores.items():
+    for name, store in postgres_stores(tier):
         if not 100 <= store.slow_query.milliseconds <= 3_600_000:
             yield Problem(
                 what=f"{store.slow_query} is outside 100ms to 1h",
@@ -89,7 +101,7 @@ def slow_queries_are_sensible(tier: Tier) -> Iterator[Problem]:
 
 
 def migrations_are_as_careful_as_the_environment(tier: Tier) -> Iterator[Problem]:
-    for name, store in tier.stores.items():
+    for name, store in postgres_stores(tier):
         if store.migrations and store.migrations.mode not in CAREFUL_ENOUGH[tier.environment]:
             yield Problem(
                 what=f"{store.migrations.mode} migrations are not for {tier.environment}",
@@ -100,7 +112,7 @@ def migrations_are_as_careful_as_the_environment(tier: Tier) -> Iterator[Problem
 
 
 def checks_say_their_database(tier: Tier) -> Iterator[Problem]:
-    for name, store in tier.stores.items():
+    for name, store in postgres_stores(tier):
         for index, check in enumerate(store.checks):
             if check.database is None and len(store.databases) > 1:
                 yield Problem(
@@ -150,17 +162,18 @@ def goals_can_be_reached(tier: Tier) -> Iterator[Problem]:
             )
 
 
-def _recovery_point(tier: Tier, store: Postgres | CloudSql) -> tuple[Duration | None, str]:
+def _recovery_point(tier: Tier, store: Store) -> tuple[Duration | None, str]:
     if store.kind == "cloud-sql" and store.pitr:
         return Duration(5, "m"), "point-in-time recovery loses up to five minutes when the instance is gone"
-    if store.kind == "postgres" and (tier.backups is None or store.backup == "none"):
+    if store.kind != "cloud-sql" and (tier.backups is None or store.backup == "none"):
         return None, ""
     return Duration(24, "h"), "without point-in-time recovery everything since the last daily backup is lost"
 
 
 def only_dev_goes_without_backup(tier: Tier) -> Iterator[Problem]:
     for name, store in tier.stores.items():
-        if store.backup == "none" and tier.guarded:
+        cache = store.kind == "redis" and store.mode == "cache"
+        if store.backup == "none" and tier.guarded and not cache:
             yield Problem(
                 what="a store of a guarded tier without backup",
                 where=f"stores.{name}.backup",
@@ -171,28 +184,31 @@ def only_dev_goes_without_backup(tier: Tier) -> Iterator[Problem]:
 
 def volumes_and_memory_fit(tier: Tier) -> Iterator[Problem]:
     for name, store in tier.stores.items():
-        if store.kind != "postgres":
-            continue
-        if store.volume.size.bytes < Size.parse("1GiB").bytes:
+        volume = None if store.kind == "cloud-sql" else store.volume
+        if volume and volume.size.bytes < Size.parse("1GiB").bytes:
             yield Problem(
-                what=f"a volume of {store.volume.size} is too small",
+                what=f"a volume of {volume.size} is too small",
                 where=f"stores.{name}.volume.size",
-                why="an empty server and its write-ahead log take most of 1GiB",
+                why="an empty server and its log take most of 1GiB, and no file system of that size grows well",
                 fix="use 1GiB or more",
             )
-        if store.volume.size.bytes > Size.parse("64TiB").bytes:
+        if volume and volume.size.bytes > Size.parse("64TiB").bytes:
             yield Problem(
-                what=f"a volume of {store.volume.size} is more than any service offers",
+                what=f"a volume of {volume.size} is more than any service offers",
                 where=f"stores.{name}.volume.size",
                 fix="use 64TiB or less",
             )
-        if store.resources.memory.bytes < Size.parse("256MiB").bytes:
+        if isinstance(store, CloudSql | Files):
+            continue
+        if store.resources.memory.bytes < LEAST_MEMORY[store.kind].bytes:
             yield Problem(
                 what=f"{store.resources.memory} of memory is too little",
                 where=f"stores.{name}.resources.memory",
                 why="the server would be killed by its limit in the middle of work",
-                fix="use 256MiB or more",
+                fix=f"use {LEAST_MEMORY[store.kind]} or more",
             )
+        if store.kind != "postgres":
+            continue
         if store.resources.memory.unit.endswith("iB") and pooled_connections(store) * 2**20 * 4 > store.resources.memory.bytes:
             yield Problem(
                 what=f"{pooled_connections(store)} connections do not fit into {store.resources.memory}",

@@ -81,6 +81,16 @@ def no_store_takes_a_reserved_name(tier: Tier) -> Iterator[Problem]:
         yield Problem(what="is a name that perene keeps for itself", where=f"stores.{name}", fix="choose another name")
 
 
+def nobody_is_told_to_collect_twice(tier: Tier) -> Iterator[Problem]:
+    if tier.cluster.kind == "gke" and tier.alerts and tier.alerts.operator is not None:
+        yield Problem(
+            what="is for a cluster without Google's own collection",
+            where="alerts.operator",
+            why="in gke the alerts are Cloud Monitoring's, and are fed by what Google collects",
+            fix="remove it",
+        )
+
+
 def clouds_are_there_for_what_uses_them(tier: Tier) -> Iterator[Problem]:
     wants: dict[str, list[str]] = {"gcp": [], "aws": []}
     wants["gcp"] += [f"stores.{name}" for name, store in tier.stores.items() if store.kind == "cloud-sql"]
@@ -150,6 +160,41 @@ def guarded_key_lives_in_a_vault(tier: Tier) -> Iterator[Problem]:
             why="whoever can delete a namespace could delete the key",
             fix="use gcp-secret-manager or aws-secrets-manager",
         )
+
+
+def earlier_keys_are_earlier(tier: Tier) -> Iterator[Problem]:
+    key = tier.encryption_key
+    if key is None:
+        return
+    for number in key.earlier:
+        if not (number.isdecimal() and 0 < int(number) < key.generation):
+            yield Problem(
+                what=f"{number} is no generation before {key.generation}",
+                where=f"encryptionKey.earlier.{number}",
+                why="only keys that were made before can still be needed",
+                fix="name earlier generations by their numbers, as text",
+            )
+
+
+def rebuilds_have_their_source(tier: Tier) -> Iterator[Problem]:
+    for name, one in tier.rebuild.items():
+        if one.kind != "rekognition":
+            continue
+        store, where = tier.stores.get(one.source.store), f"rebuild.{name}.source"
+        if store is None or store.kind not in {"postgres", "cloud-sql"} or one.source.database not in store.databases:
+            yield Problem(
+                what=f"{one.source.store} is no PostgreSQL store of the tier with the database {one.source.database}",
+                where=where,
+                why="after a loss there would be nothing to make the collection from",
+                fix="name a store and a database of it",
+            )
+        if tier.encryption_key is None:
+            yield Problem(
+                what="the photos are sealed, and the tier has no key",
+                where=where,
+                why="without it they could not be opened",
+                fix="declare encryptionKey",
+            )
 
 
 def key_replicas_are_listed_once(tier: Tier) -> Iterator[Problem]:
@@ -229,6 +274,9 @@ def _places(tier: Tier) -> Iterator[tuple[str, str, str]]:
             yield "backups.sealedCopy.location", sealed.location, gcp[sealed.location]
         if sealed and sealed.kind == "s3":
             yield "backups.sealedCopy.region", sealed.region, aws[sealed.region]
+    for name, one in tier.rebuild.items():
+        if one.kind == "rekognition":
+            yield f"rebuild.{name}.region", one.region, aws[one.region]
     key = tier.encryption_key
     if key and key.kind != "kubernetes":
         table = gcp if key.kind == "gcp-secret-manager" else aws
@@ -243,11 +291,14 @@ RULES = (
     dev_guard_is_for_dev,
     openings_name_what_exists,
     no_store_takes_a_reserved_name,
+    nobody_is_told_to_collect_twice,
     clouds_are_there_for_what_uses_them,
     workload_pool_serves_cloud_sql,
     cloud_sql_has_its_proxy,
     prod_key_survives_a_region,
     guarded_key_lives_in_a_vault,
+    earlier_keys_are_earlier,
+    rebuilds_have_their_source,
     key_replicas_are_listed_once,
     aws_goes_with_a_cluster_of_its_own_identities,
     aws_names_belong_to_the_account,

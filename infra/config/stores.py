@@ -1,4 +1,4 @@
-"""The kinds of stores. What a field may hold together with others: rules_stores.py and rules_cloud_sql.py."""
+"""What every store has, and the PostgreSQL kinds; the others: services.py. Rules between fields: rules_stores.py, rules_cloud_sql.py."""
 
 from typing import Literal
 
@@ -77,18 +77,25 @@ class Volume(Section):
     size: SizeText = Field(description="size; a volume can grow, never shrink")
 
 
-class _PostgresStore(Section):
+class AnyStore(Section):
+    """What every kind of store has."""
+
     generation: int = Field(ge=1, le=999, description="goes up by one when the store is restored into a new place")
     retired: dict[str, Date] = Field(default={}, description="generations that wait for their gated removal, by number, with the date")
+    goals: StoreGoals | None = Field(default=None, description="goals of this store")
+    backup: Literal["required", "none"] = Field(
+        default="required", description="`none` in dev, and for a cache, only: not part of recovery sets"
+    )
+
+
+class _PostgresStore(AnyStore):
     version: int = Field(description="major version of PostgreSQL; 17 is supported from end to end")
     databases: dict[DatabaseName, Database] = Field(min_length=1, max_length=100, description="databases by name")
-    users: dict[RoleName, Right] = Field(description="identities and their rights; owner and admin are always there")
+    users: dict[RoleName, Right] = Field(description="identities and their rights; owner, admin and monitor are always there")
     pools: dict[StoreName, Pool] = Field(default={}, description="connection pools of the application")
     slow_query: DurationText = Field(description="statements that take longer are logged and alerted on")
     migrations: Migrations | None = Field(default=None, description="versioned schema changes")
     checks: tuple[Check, ...] = Field(default=(), description="what must be true after every restore")
-    goals: StoreGoals | None = Field(default=None, description="goals of this store")
-    backup: Literal["required", "none"] = Field(default="required", description="`none` in dev only: not part of recovery sets")
 
 
 class Postgres(_PostgresStore):
@@ -146,6 +153,7 @@ class Adoption(Section):
     """An existing instance taken into the tier."""
 
     instance: str = Field(pattern=r"^[a-z][a-z0-9-]{0,95}[a-z0-9]$", description="name of the existing instance")
+    databases: tuple[DatabaseName, ...] = Field(default=(), description="which of the store's databases are in it already")
 
 
 class CloudSql(_PostgresStore):

@@ -53,8 +53,8 @@ TimeText = Annotated[TimeOfDay, _text(TimeOfDay.parse), PlainSerializer(str), _s
 
 
 def _date(value: str) -> str:
-    # The engine's YAML reader turns a bare 2026-12-01 into a timestamp; both spellings mean the day.
-    match = re.fullmatch(r"(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))(?:T00:00:00Z)?", value)
+    # The engine's YAML reader turns a bare 2026-12-01 into a timestamp; all spellings mean the day.
+    match = re.fullmatch(r"(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))(?:T00:00:00Z| 00:00:00 \+0000 UTC)?", value)
     if not match:
         raise ValueError("must be a date like 2026-12-01")
     return match[1]
@@ -71,6 +71,9 @@ SystemName = Annotated[
 ]
 Namespace = Annotated[str, _matches(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "a DNS label: up to 63 of a-z 0-9 -"), _shown("DNS label")]
 KubeContext = Annotated[str, _matches(r"[\w.@:/-]{1,253}", "the name of a kubeconfig context"), _shown("kubeconfig context")]
+LabelName = Annotated[
+    str, _matches(r"(?:[a-z0-9.-]{1,253}/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?", "the name of a Kubernetes label"), _shown("label name")
+]
 StorageClassName = Annotated[
     str, _matches(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", "the name of a storage class"), _shown("storage class")
 ]
@@ -90,13 +93,29 @@ SchemaName = Annotated[
 RoleName = Annotated[
     str,
     _matches(
-        r"(?!postgres$|owner$|admin$|public$|none$)[a-z][a-z0-9]{0,19}",
-        "1 to 20 of a-z 0-9, starting with a letter; owner and admin are always there",
+        r"(?!postgres$|owner$|admin$|monitor$|public$|none$)[a-z][a-z0-9]{0,19}",
+        "1 to 20 of a-z 0-9, starting with a letter; owner, admin and monitor are always there",
     ),
     _shown("1-20 of a-z 0-9"),
 ]
 TableName = Annotated[
     str, _matches(r"(?:[a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*", "a table, or schema.table, in lower case"), _shown("table or schema.table")
+]
+CollectionName = Annotated[
+    str, _matches(r"[A-Za-z_][A-Za-z0-9_-]{0,99}", "1 to 100 of A-Z a-z 0-9 _ -, starting with a letter"), _shown("collection name")
+]
+Column = Annotated[str, _matches(r"[a-z_][a-z0-9_]{0,62}", "the name of a column: up to 63 of a-z 0-9 _"), _shown("column")]
+PayloadField = Annotated[str, _matches(r"[A-Za-z_][A-Za-z0-9_]{0,99}", "1 to 100 of A-Z a-z 0-9 _"), _shown("field of a payload")]
+QueueName = Annotated[
+    str, _matches(r"(?!amq\.)[A-Za-z0-9_.:-]{1,200}", "1 to 200 of A-Z a-z 0-9 _ . : -, not starting with amq."), _shown("queue name")
+]
+VirtualHost = Annotated[str, _matches(r"/|[A-Za-z0-9_.-]{1,100}", "`/`, or 1 to 100 of A-Z a-z 0-9 _ . -"), _shown("virtual host")]
+PathName = Annotated[
+    str, _matches(r"(?!\.)[A-Za-z0-9_.-]{1,100}", "a name of A-Z a-z 0-9 _ . -, not starting with a dot"), _shown("directory")
+]
+FileMode = Annotated[str, _matches(r"0[0-7]{3}", 'four octal digits in quotes, like "0770"'), _shown("octal mode, like 0770")]
+CountPattern = Annotated[
+    str, _matches(r"[A-Za-z0-9_.:*?/-]{1,200}", "a name or pattern of A-Z a-z 0-9 _ . : * ? / -"), _shown("name or pattern")
 ]
 Email = Annotated[str, _matches(r"[^@\s<>\"]{1,64}@[a-zA-Z0-9.-]{1,190}\.[a-zA-Z]{2,24}", "an e-mail address"), _shown("e-mail address")]
 HttpsUrl = Annotated[
@@ -115,6 +134,8 @@ NetworkId = Annotated[
 WorkloadPool = Annotated[
     str, _matches(rf"{_PROJECT}\.svc\.id\.goog", "PROJECT.svc.id.goog of the cluster's project"), _shown("PROJECT.svc.id.goog")
 ]
+BucketName = Annotated[str, _matches(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", "3 to 63 of a-z 0-9 . _ -"), _shown("bucket name")]
+SecretId = Annotated[str, _matches(r"[A-Za-z0-9_-]{1,255}", "1 to 255 of A-Z a-z 0-9 _ -"), _shown("secret id")]
 KmsKeyId = Annotated[
     str,
     _matches(

@@ -6,13 +6,14 @@ sealed copy, and verification takes those anchors.
 """
 
 import getpass
+import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from perene.audit.store import AlreadyExistsError, ObjectStore
+from perene.audit.store import AlreadyExistsError, Store
 from perene.contract.audit import GENESIS, AuditHead, AuditLine, Result, digest
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
@@ -32,8 +33,17 @@ class Finding:
 
 
 def writer_name() -> str:
-    """The writer of a person's or a job's machine: its host name as a label."""
-    return re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip("-.")[:63] or "unnamed"
+    """Whose chain this process continues: PERENE_WRITER (a job has one, however its pods are called), else this computer's host name."""
+    name = os.environ.get("PERENE_WRITER") or socket.gethostname()
+    return re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")[:63] or "unnamed"
+
+
+def actor_name() -> str:
+    """Who acts: PERENE_ACTOR, else the user that this process runs as."""
+    try:
+        return os.environ.get("PERENE_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _name(writer: str, sequence: int) -> str:
@@ -43,7 +53,7 @@ def _name(writer: str, sequence: int) -> str:
 class Chain:
     """One writer's chain in a store."""
 
-    def __init__(self, store: ObjectStore, writer: str) -> None:
+    def __init__(self, store: Store, writer: str) -> None:
         if not _NAME.fullmatch(_name(writer, 1)):
             raise ValueError(f"{writer!r} is no writer's name: small letters, digits, dots and hyphens, at most 63")
         self.store, self.writer = store, writer
@@ -75,7 +85,7 @@ class Chain:
                 "writer": self.writer,
                 "sequence": head.sequence + 1,
                 "at": (now or datetime.now(UTC)).isoformat(timespec="milliseconds"),
-                "actor": actor or getpass.getuser(),
+                "actor": actor or actor_name(),
                 "stack": stack,
                 "operation": operation,
                 "subject": subject,
@@ -97,7 +107,7 @@ class Chain:
         )
 
 
-def lines(store: ObjectStore) -> list[AuditLine]:
+def lines(store: Store) -> list[AuditLine]:
     """Every readable line of every writer, by time."""
     found = []
     for name in store.names("audit/"):
@@ -108,13 +118,13 @@ def lines(store: ObjectStore) -> list[AuditLine]:
     return sorted(found, key=lambda line: (line.at, line.writer, line.sequence))
 
 
-def heads(store: ObjectStore) -> tuple[AuditHead, ...]:
+def heads(store: Store) -> tuple[AuditHead, ...]:
     """The head of every writer's chain: what a manifest carries."""
     writers = sorted({match["writer"] for name in store.names("audit/") if (match := _NAME.fullmatch(name))})
     return tuple(Chain(store, writer).head() for writer in writers)
 
 
-def verify(store: ObjectStore, anchors: Iterable[AuditHead] = ()) -> list[Finding]:
+def verify(store: Store, anchors: Iterable[AuditHead] = ()) -> list[Finding]:
     """Everything that is wrong with every chain, given the heads that were anchored elsewhere (any number per writer, of any age)."""
     findings: list[Finding] = []
     chains: dict[str, dict[int, AuditLine | None]] = {}

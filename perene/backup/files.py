@@ -11,6 +11,7 @@ from perene.backup.progress import Stages
 from perene.backup.repository import Repository
 from perene.contract.recovery_set import FilesContent, Part, StoreSet
 from perene.errors import PereneError
+from perene.exit_codes import ExitCode
 
 NAMED = 1000
 
@@ -19,6 +20,7 @@ def backup(root: Path, *, repository: Repository, set_id: str, store: str, stage
     """List and hash the tree, store it, and list again: what differs was written while it was read."""
     if not root.is_dir():
         raise PereneError("the tree is not there", where=str(root), fix="see that the job mounts the store's volume")
+    _refuse_live_server(root)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     begin = time.monotonic()
     with tempfile.TemporaryFile("w+", encoding="ascii") as before, tempfile.TemporaryFile("w+", encoding="ascii") as after:
@@ -51,6 +53,19 @@ def backup(root: Path, *, repository: Repository, set_id: str, store: str, stage
         seconds={"fingerprint": round(middle - begin, 3), "copy": round(stored - middle, 3)},
         warnings=warnings,
     )
+
+
+def _refuse_live_server(root: Path) -> None:
+    """A copy of a running PostgreSQL's directory looks like a backup and opens as a damaged database, if at all."""
+    for folder in (root, *root.glob("*/"), *root.glob("*/*/")):
+        if (folder / "PG_VERSION").is_file() and (folder / "postmaster.pid").exists():
+            raise PereneError(
+                "this is the directory of a running PostgreSQL",
+                where=str(folder),
+                why="its files change while they are copied, each at another moment: the copy is torn",
+                fix="declare a store of kind postgres, which is dumped in one snapshot and compared when it is restored",
+                exit_code=ExitCode.CANNOT_TELL,
+            )
 
 
 def _differing(before: IO[str], after: IO[str]) -> tuple[str, ...]:

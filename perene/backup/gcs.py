@@ -8,15 +8,19 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any
 
 from perene.backup import process
 from perene.backup.places import Exists
 from perene.errors import PereneError
+from perene.exit_codes import ExitCode
 
 METADATA = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
 SECONDS = 60
+DAY = 86400
 
 
 class Gcs:
@@ -31,48 +35,52 @@ class Gcs:
 
     def create(self, name: str, source: IO[bytes]) -> None:
         """Sent as one stream; fails when the name is taken (generation 0 is asked for)."""
-        try:
+        with self._told(name):
             self._upload(name, source, {"ifGenerationMatch": "0"})
-        except urllib.error.HTTPError as refused:
-            if refused.code == 412:
-                raise Exists(name) from None
-            raise self._failed(name, refused) from None
 
     def replace(self, name: str, data: bytes) -> None:
         """The generation before stays for as long as the bucket keeps it."""
-        self._upload(name, data, {})
+        with self._told(name):
+            self._upload(name, data, {})
 
     def read(self, name: str) -> bytes | None:
         """The live generation."""
-        try:
-            with self._open("GET", self._object(name, alt="media")) as answer:
-                content: bytes = answer.read()
-                return content
-        except urllib.error.HTTPError as refused:
-            if refused.code == 404:
-                return None
-            raise self._failed(name, refused) from None
+        with self._told(name):
+            try:
+                with self._open("GET", self._object(name, alt="media")) as answer:
+                    content: bytes = answer.read()
+                    return content
+            except urllib.error.HTTPError as refused:
+                if refused.code != 404:
+                    raise
+        return None
 
     def delete(self, name: str) -> None:
         """Soft-deleted where the bucket has a policy for it."""
-        try:
-            self._open("DELETE", self._object(name)).close()
-        except urllib.error.HTTPError as refused:
-            if refused.code != 404:
-                raise self._failed(name, refused) from None
+        with self._told(name):
+            try:
+                self._open("DELETE", self._object(name)).close()
+            except urllib.error.HTTPError as refused:
+                if refused.code != 404:
+                    raise
 
     def names(self, prefix: str) -> list[str]:
         """Live objects."""
-        return sorted(item["name"].removeprefix(self._prefix) for item in self._list(prefix))
+        with self._told(prefix):
+            return sorted(item["name"].removeprefix(self._prefix) for item in self._list(prefix))
 
     def fetch(self, name: str, target: IO[bytes]) -> None:
         """Streamed."""
-        with self._open("GET", self._object(name, alt="media")) as answer:
+        with self._told(name), self._open("GET", self._object(name, alt="media")) as answer:
             while chunk := answer.read(1 << 20):
                 target.write(chunk)
 
     def rewind(self, to: datetime) -> list[str]:
         """Restore what lived then and was deleted or overwritten since: from soft deletion, or from its generation. Newer objects stay."""
+        with self._told(""):
+            return self._rewound(to)
+
+    def _rewound(self, to: datetime) -> list[str]:
         live = {item["name"]: item for item in self._list("")}
         past: dict[str, dict[str, Any]] = {}
         for item in [*self._list("", softDeleted="true"), *self._list("", versions="true")]:
@@ -90,10 +98,27 @@ class Gcs:
             if "softDeleteTime" in item:
                 self._open("POST", f"{base}/restore?generation={item['generation']}", b"{}").close()
             else:
-                target = f"/rewriteTo/b/{self._bucket}/o/{quoted}?sourceGeneration={item['generation']}"
-                self._open("POST", base + target, b"{}").close()
+                self._rewrite(f"{base}/rewriteTo/b/{self._bucket}/o/{quoted}?sourceGeneration={item['generation']}")
             brought.append(name.removeprefix(self._prefix))
         return sorted(brought)
+
+    def promises(self) -> tuple[int, int]:
+        """Days for which the bucket brings back what was deleted, and days of a lock that nobody can take off (0: none)."""
+        with self._open("GET", f"{self._base}/storage/v1/b/{self._bucket}") as answer:
+            bucket = json.load(answer)
+        lock = bucket.get("retentionPolicy", {})
+        locked = int(lock.get("retentionPeriod", 0)) if lock.get("isLocked") else 0
+        return int(bucket.get("softDeletePolicy", {}).get("retentionDurationSeconds", 0)) // DAY, locked // DAY
+
+    def _rewrite(self, url: str) -> None:
+        """Copied within the service; a large object takes several calls."""
+        token = ""
+        while True:
+            with self._open("POST", url + token, b"{}") as answer:
+                body = json.load(answer)
+            if body.get("done"):
+                return
+            token = f"&rewriteToken={urllib.parse.quote(body['rewriteToken'], safe='')}"
 
     def _upload(self, name: str, source: IO[bytes] | bytes, conditions: dict[str, str]) -> None:
         query = urllib.parse.urlencode({"uploadType": "media", "name": self._prefix + name, **conditions})
@@ -123,12 +148,19 @@ class Gcs:
         request = urllib.request.Request(url, data=data, method=method, headers=given)  # noqa: S310 - https, or the emulator's address
         return urllib.request.urlopen(request, timeout=SECONDS)  # noqa: S310 - as above
 
-    def _failed(self, name: str, refused: urllib.error.HTTPError) -> PereneError:
-        return PereneError(
-            f"GCS answered {refused.code}",
-            where=f"gs://{self._bucket}/{self._prefix}{name}",
-            why=refused.read(300).decode(errors="replace"),
-        )
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """Exists, or a PereneError (exit 3) with the service's own words, instead of the library's exceptions."""
+        where = f"gs://{self._bucket}/{self._prefix}{name}"
+        try:
+            yield
+        except urllib.error.HTTPError as refused:
+            if refused.code == 412:
+                raise Exists(name) from None
+            why = refused.read(300).decode(errors="replace")
+            raise PereneError(f"GCS answered {refused.code}", where=where, why=why, exit_code=ExitCode.CANNOT_TELL) from None
+        except OSError as failed:
+            raise PereneError("GCS cannot be reached", where=where, why=str(failed), exit_code=ExitCode.CANNOT_TELL) from None
 
 
 def _token() -> str:

@@ -54,7 +54,7 @@ def writer(place: Place, purpose: str, stages: Stages, *, beat: float = BEAT_SEC
             stages.note(f"the lock of a dead {other['purpose']} on {other['host']} (process {other['process']}) was removed")
             place.delete(NAME)
     ended = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(place, mine, ended, beat), daemon=True)
+    keeper = threading.Thread(target=_keep, args=(place, mine, ended, beat, stages), daemon=True)
     keeper.start()
     try:
         yield
@@ -66,11 +66,17 @@ def writer(place: Place, purpose: str, stages: Stages, *, beat: float = BEAT_SEC
             place.delete(NAME)
 
 
-def _keep(place: Place, mine: dict[str, Any], ended: threading.Event, beat: float) -> None:
-    count = 0
+def _keep(place: Place, mine: dict[str, Any], ended: threading.Event, beat: float, stages: Stages) -> None:
+    """Count on until the end. A count that cannot be written is tried again at the next beat: a network has its moments."""
+    count, told = 0, False
     while not ended.wait(beat):
         count += 1
-        place.replace(NAME, _text(mine, count))
+        try:
+            place.replace(NAME, _text(mine, count))
+        except Exception as failure:  # noqa: BLE001 - whatever the place says, the run itself must not stop counting
+            if not told:
+                stages.note(f"the writer's lock cannot be kept alive: {failure}")
+            told = True
 
 
 def _dead(place: Place, other: dict[str, Any], beat: float) -> bool:

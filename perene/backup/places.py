@@ -4,6 +4,7 @@ Used for what restic cannot say: the writer's lock, the sealed copy (create-only
 """
 
 import os
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol
@@ -37,6 +38,9 @@ class Place(Protocol):
     def fetch(self, name: str, target: IO[bytes]) -> None:
         """An object into an open file."""
 
+    def promises(self) -> tuple[int, int]:
+        """Days for which it brings back what was deleted, and days of a lock that nobody can take off (0: none)."""
+
     def rewind(self, to: datetime) -> list[str]:
         """Bring the place back to what it held at a time; the names that were brought back."""
 
@@ -48,24 +52,33 @@ class Directory:
         self._root = root
 
     def create(self, name: str, source: IO[bytes]) -> None:
-        """Written beside and linked into place, so that a half object never has the name."""
+        """Written beside and linked into place, so that a half object never has the name; there for good once this returns."""
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".")
+        beside = Path(temporary)
         try:
-            with beside.open("wb") as out:
+            with os.fdopen(handle, "wb") as out:
                 while chunk := source.read(1 << 20):
                     out.write(chunk)
                 out.flush()
+                os.fchmod(out.fileno(), 0o440)
                 os.fsync(out.fileno())
             os.link(beside, target)
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         except FileExistsError:
             raise Exists(name) from None
         finally:
             beside.unlink(missing_ok=True)
 
     def replace(self, name: str, data: bytes) -> None:
-        """Written beside and renamed."""
+        """Written beside and renamed. A directory that is gone (a lost mount) is not made again: it would hide what comes back."""
+        if not self._root.is_dir():
+            raise FileNotFoundError(self._root)
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.{os.getpid()}")
@@ -85,7 +98,9 @@ class Directory:
 
     def names(self, prefix: str) -> list[str]:
         """Files below, hidden ones (half written) left out."""
-        files = (path for path in self._root.rglob("*") if path.is_file() and not path.name.startswith("."))
+        # Only below the directory that the prefix names: a repository holds many thousand files.
+        below = self._root / prefix.rpartition("/")[0]
+        files = (path for path in below.rglob("*") if path.is_file() and not path.name.startswith("."))
         return sorted(name for path in files if (name := path.relative_to(self._root).as_posix()).startswith(prefix))
 
     def fetch(self, name: str, target: IO[bytes]) -> None:
@@ -93,6 +108,10 @@ class Directory:
         with (self._root / name).open("rb") as source:
             while chunk := source.read(1 << 20):
                 target.write(chunk)
+
+    def promises(self) -> tuple[int, int]:
+        """A file system promises nothing."""
+        return 0, 0
 
     def rewind(self, to: datetime) -> list[str]:
         """A volume keeps nothing that was deleted."""
@@ -120,3 +139,11 @@ def open_place(url: str) -> Place:
         bucket, _, prefix = url.removeprefix("gs:").partition(":/")
         return Gcs(bucket=bucket, prefix=prefix.strip("/"))
     return Directory(Path(url.removeprefix("local:")))
+
+
+def existing(url: str) -> Place:
+    """A place that is there. PereneError (exit 3) for a directory that is not: an unreadable place is not an empty one."""
+    place = open_place(url)
+    if isinstance(place, Directory) and not Path(url.removeprefix("local:")).is_dir():
+        raise PereneError("it is not there", where=url, fix="mount the repository, or give the right path", exit_code=ExitCode.CANNOT_TELL)
+    return place

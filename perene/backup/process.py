@@ -2,8 +2,10 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
@@ -17,6 +19,8 @@ PASSED = (
     "XDG_CACHE_HOME",
     "KUBECONFIG",
     "SSL_CERT_FILE",
+    "HTTPS_PROXY",
+    "NO_PROXY",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_CONFIG_FILE",
     "AWS_PROFILE",
@@ -26,7 +30,6 @@ PASSED = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_PROJECT_ID",
-    "STORAGE_EMULATOR_HOST",
 )
 
 
@@ -75,6 +78,25 @@ def failed(what: str, program: str, code: int, stderr: bytes) -> PereneError:
     words = stderr.decode(errors="replace").strip()[-2000:]
     ended = f"{program} was killed by signal {-code}" if code < 0 else f"{program} ended with {code}"
     return PereneError(f"{what} failed", why=f"{ended}: {words}" if words else ended)
+
+
+@contextmanager
+def filtering(
+    command: Sequence[str], *, what: str, stdout: int | IO[bytes] = subprocess.PIPE
+) -> Iterator[tuple["subprocess.Popen[bytes]", Callable[[], PereneError | None]]]:
+    """A program between its standard input and output, and what waits for its end and says how it failed (None: it did not)."""
+    with tempfile.TemporaryFile() as errors:
+        try:
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, stderr=errors, env=environment(), bufsize=1 << 20)
+        except FileNotFoundError:
+            raise tool_missing(command[0]) from None
+
+        def ended() -> PereneError | None:
+            code = child.wait()
+            errors.seek(0)
+            return failed(what, command[0], code, errors.read()) if code else None
+
+        yield child, ended
 
 
 def version(program: str) -> str:

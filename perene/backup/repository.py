@@ -5,14 +5,18 @@ the pod that wrote it. An error is an error: an unreadable repository is never a
 """
 
 import json
+import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from perene.backup import process
+from perene.backup import packing, process
+from perene.backup.tree import SET_ASIDE
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 
@@ -28,17 +32,24 @@ MEANING = {
     130: ("it was interrupted", "run the same command again"),
 }
 Progress = Callable[[int], None]
+CHUNK = 8 << 20
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One snapshot. time: ISO 8601; tags: `name=value` pairs as a mapping; size: bytes as read, where restic recorded it."""
+    """One snapshot.
+
+    time: ISO 8601; tags: `name=value` pairs as a mapping; size: bytes as read, where restic recorded it; host: the stack;
+    tree: restic's hash over everything that it holds.
+    """
 
     id: str
     time: str
     path: str
     tags: Mapping[str, str]
     size: int
+    host: str = ""
+    tree: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,22 +75,43 @@ class Repository:
         tags: Mapping[str, str],
         env: Mapping[str, str] | None = None,
         progress: Progress | None = None,
+        compress: bool = True,
     ) -> Snapshot:
-        """Store what `command` writes as the file `path`. A command that fails leaves no snapshot."""
-        words = ["backup", "--stdin-from-command", f"--stdin-filename={path}", *self._labels(tags), "--", *command]
+        """Store what `command` writes as the file `path`; compress: by restic. A command that fails leaves no snapshot."""
+        how = ["--stdin-from-command"] if compress else ["--stdin-from-command", "--compression=off"]
+        words = ["backup", *how, f"--stdin-filename={path}", *self._labels(tags), "--", *command]
         return self._backup(words, path, tags, env=env, progress=progress)
+
+    def backup_packed(
+        self,
+        command: Sequence[str],
+        *,
+        path: str,
+        tags: Mapping[str, str],
+        env: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> Snapshot:
+        """Store what `command` writes, packed, as the file `path`, which ends in `packing.SUFFIX`; the size is that before packing.
+
+        A command that fails leaves no snapshot.
+        """
+        with tempfile.TemporaryDirectory(prefix="perene-") as folder:
+            count = Path(folder) / "count"
+            packed = packing.packing(command, count)
+            kept = self.backup_command(packed, path=path, tags=tags, env=env, progress=progress, compress=False)
+            return replace(kept, size=int(count.read_text(encoding="ascii")))
 
     def backup_bytes(self, data: bytes, *, path: str, tags: Mapping[str, str]) -> Snapshot:
         """Store a small document as the file `path`."""
-        return self._backup(["backup", "--stdin", f"--stdin-filename={path}", *self._labels(tags)], path, tags, data=data)
+        return self.backup_chunks([data], path=path, tags=tags)
 
-    def backup_stream(self, stream: IO[bytes], *, path: str, tags: Mapping[str, str]) -> Snapshot:
-        """Store what an open file gives as the file `path`."""
-        return self._backup(["backup", "--stdin", f"--stdin-filename={path}", *self._labels(tags)], path, tags, stream=stream)
+    def backup_chunks(self, chunks: Iterable[bytes], *, path: str, tags: Mapping[str, str]) -> Snapshot:
+        """Store what comes in pieces as the file `path`. When their source fails there is no snapshot."""
+        return self._backup(["backup", "--stdin", f"--stdin-filename={path}", *self._labels(tags)], path, tags, chunks=chunks)
 
     def backup_tree(self, tree: Path, *, tags: Mapping[str, str], progress: Progress | None = None) -> Snapshot:
         """Store a directory by its absolute path, with sparse files, links, owners and extended attributes."""
-        words = ["backup", "--ignore-inode", *self._labels(tags), "--", "."]
+        words = ["backup", "--ignore-inode", f"--exclude={SET_ASIDE}", *self._labels(tags), "--", "."]
         return self._backup(words, "/", tags, cwd=tree, progress=progress)
 
     def snapshots(self, **tags: str) -> list[Snapshot]:
@@ -102,19 +134,52 @@ class Repository:
         return self._run("dump", snapshot.id, snapshot.path)
 
     def fetch(self, snapshot: Snapshot, target: Path) -> int:
-        """A stored file into a new local file; its size in bytes."""
+        """A stored file into a new local file, unpacked where it was packed; its size in bytes."""
+        words = ["dump", snapshot.id, snapshot.path]
         with target.open("xb") as out:
-            self._run("dump", snapshot.id, snapshot.path, stdout=out)
+            if snapshot.path.endswith(packing.SUFFIX):
+                with packing.unpacking(out) as packed:
+                    self._run(*words, stdout=packed)
+            else:
+                self._run(*words, stdout=out)
         return target.stat().st_size
+
+    def read_back(self, snapshot: Snapshot) -> None:
+        """Read every byte of a snapshot; restic compares each piece with its hash."""
+        with Path(os.devnull).open("wb") as nowhere:
+            self._run("dump", snapshot.id, "/", stdout=nowhere)
+
+    def stream(self, snapshot: Snapshot, *, tree: bool = False) -> Iterator[bytes]:
+        """A stored file in pieces of `CHUNK` bytes, or a stored directory as a tar. PereneError at the end when it could not be read."""
+        words = ["dump", "--archive=tar", snapshot.id, "/"] if tree else ["dump", snapshot.id, snapshot.path]
+        with process.secret_pipe(self.password()) as pipe, tempfile.TemporaryFile() as stderr:
+            child = self._start(words, pipe, stdout=subprocess.PIPE, stderr=stderr)
+            try:
+                while child.stdout and (chunk := child.stdout.read(CHUNK)):
+                    yield chunk
+                code = child.wait()
+            finally:
+                _stop(child)
+            stderr.seek(0)
+            if code:
+                raise self._failed("dump", code, stderr.read())
 
     def fetch_tree(self, snapshot: Snapshot, target: Path) -> None:
         """A stored directory into `target`, every file verified after it was written."""
         self._run("restore", snapshot.id, f"--target={target}", "--sparse", "--verify")
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Remove references; the data stays until `prune`."""
+        """Remove references; the data stays until `prune`. PereneError when one is still there: restic 0.18 ends with 0 all the same."""
         for start in range(0, len(ids), 200):
             self._run("forget", *ids[start : start + 200])
+        left = set(ids) & {snapshot.id for snapshot in self.snapshots()} if ids else ()
+        if left:
+            raise PereneError(
+                f"{len(left)} of {len(ids)} snapshots could not be removed",
+                where=self.url,
+                why="this identity may not delete there",
+                fix="let the job that thins out do it: it alone has the right",
+            )
 
     def prune(self) -> None:
         """Free what nothing refers to. Takes the exclusive lock."""
@@ -166,45 +231,74 @@ class Repository:
         tags: Mapping[str, str],
         *,
         env: Mapping[str, str] | None = None,
-        data: bytes | None = None,
-        stream: IO[bytes] | None = None,
+        chunks: Iterable[bytes] | None = None,
         cwd: Path | None = None,
         progress: Progress | None = None,
     ) -> Snapshot:
         with process.secret_pipe(self.password()) as pipe, tempfile.TemporaryFile() as stderr:
-            source = subprocess.PIPE if data is not None else stream or subprocess.DEVNULL
+            source = subprocess.DEVNULL if chunks is None else subprocess.PIPE
+            extra = {"RESTIC_PROGRESS_FPS": "2", **(env or {})}
+            child = self._start(["--json", *words], pipe, env=extra, stdin=source, stdout=subprocess.PIPE, stderr=stderr, cwd=cwd)
             try:
-                child = subprocess.Popen(
-                    self._command(["--json", *words], pipe),
-                    env=process.environment({"RESTIC_PROGRESS_FPS": "2", **(env or {})}),
-                    stdin=source,
-                    stdout=subprocess.PIPE,
-                    stderr=stderr,
-                    pass_fds=(pipe,),
-                    cwd=cwd,
-                )
-            except FileNotFoundError:
-                raise process.tool_missing("restic") from None
-            try:
-                if data is not None and child.stdin:
-                    child.stdin.write(data)
-                    child.stdin.close()
-                summary = _follow(child, progress)
+                with _fed(child, chunks or ()):
+                    summary = _follow(child, progress)
                 code = child.wait()
-            except BaseException:
-                child.terminate()
-                child.wait()
-                raise
+            finally:
+                _stop(child)
             stderr.seek(0)
             if code or not summary.get("snapshot_id"):
                 raise self._failed("backup", code or 1, stderr.read())
         return Snapshot(str(summary["snapshot_id"]), "", path, tags, int(summary["total_bytes_processed"]))
+
+    def _start(
+        self, words: Sequence[str], password: int, *, env: Mapping[str, str] | None = None, **files: Any
+    ) -> "subprocess.Popen[bytes]":
+        try:
+            return subprocess.Popen(self._command(words, password), env=process.environment(env), pass_fds=(password,), **files)
+        except FileNotFoundError:
+            raise process.tool_missing("restic") from None
 
     def _failed(self, word: str, code: int, stderr: bytes) -> PereneError:
         what, fix = MEANING.get(code, ("it failed", ""))
         words = _words(stderr)
         kind = ExitCode.CANNOT_TELL if code in {10, 11, 12} else ExitCode.INTERRUPTED if code == 130 else ExitCode.FAILED
         return PereneError(f"restic {word}: {what}", where=self.url, why=f"restic ended with {code}: {words}", fix=fix, exit_code=kind)
+
+
+@contextmanager
+def _fed(child: "subprocess.Popen[bytes]", chunks: Iterable[bytes]) -> Iterator[None]:
+    """Feed the child from a thread, because it tells its progress meanwhile. A source that fails ends the child before its input ends."""
+    failures: list[BaseException] = []
+
+    def feed() -> None:
+        try:
+            if child.stdin:
+                for chunk in chunks:
+                    child.stdin.write(chunk)
+                child.stdin.close()
+        except BrokenPipeError:
+            pass
+        except BaseException as failure:  # noqa: BLE001 - it is raised again in the caller's thread
+            failures.append(failure)
+            child.kill()
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    yield
+    feeder.join()
+    if failures:
+        raise failures[0]
+
+
+def _stop(child: "subprocess.Popen[bytes]") -> None:
+    """End a child that still runs; it removes its lock when it is told to."""
+    if child.poll() is None:
+        child.terminate()
+        child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe:
+            with suppress(OSError):
+                pipe.close()
 
 
 def _follow(child: "subprocess.Popen[bytes]", progress: Progress | None) -> dict[str, Any]:
@@ -234,4 +328,4 @@ def _words(stderr: bytes) -> str:
 def _snapshot(entry: dict[str, Any]) -> Snapshot:
     tags = dict(tag.split("=", 1) for tag in entry.get("tags") or () if "=" in tag)
     size = entry.get("summary", {}).get("total_bytes_processed", 0)
-    return Snapshot(entry["id"], entry["time"], entry["paths"][0], tags, size)
+    return Snapshot(entry["id"], entry["time"], entry["paths"][0], tags, size, entry.get("hostname", ""), entry["tree"])

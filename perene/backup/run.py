@@ -2,20 +2,25 @@
 
 import secrets as random
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
-from perene.backup import files, lock, process
+from perene.audit.chain import heads
+from perene.audit.store import open_store
+from perene.backup import files, lock, process, qdrant_snapshots, rabbitmq, redis, service
 from perene.backup.places import open_place
 from perene.backup.postgres import dump
 from perene.backup.postgres.server import reach
 from perene.backup.progress import Stages
+from perene.backup.qdrant import Qdrant
 from perene.backup.repository import Repository
 from perene.backup.tier import login_with
 from perene.contract.base import Document
-from perene.contract.recovery_set import KeyProof, RecoverySet, StoreSet
+from perene.contract.recovery_set import KeyProof, PostgresContent, RecoverySet, StoreSet
 from perene.contract.tier import PostgresEndpoint, Store, TierDocument
 from perene.custody.resolve import resolve
 from perene.drill import canary
@@ -25,6 +30,9 @@ from perene.exit_codes import ExitCode
 from perene.version import VERSION
 
 MANIFEST = "/manifest.json"
+STAMP = "%Y%m%dT%H%M%SZ"
+# The reason of a set that saves what is live before a restore takes its place: nothing that anybody wants back by default.
+SAFETY = "pre-restore"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +65,54 @@ def _files(job: Job) -> StoreSet:
     return files.backup(root, repository=job.repository, set_id=job.set_id, store=job.name, stages=job.stages)
 
 
-# One driver per store kind; the kind decides, nothing else.
-DRIVERS: Mapping[str, Driver] = {"postgres": _postgres, "cloud-sql": _postgres, "files": _files}
+def _redis(job: Job) -> StoreSet:
+    with service.reach(job.store, job.name, "dump", "admin") as (reached, _):
+        return redis.backup(redis.connect(reached), repository=job.repository, set_id=job.set_id, store=job.name, stages=job.stages)
 
 
-def new_id(now: datetime) -> str:
-    """`20261124T010000Z-1a2b3c`: sorts by time, and two runs in one second differ."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
+def _qdrant(job: Job) -> StoreSet:
+    with service.reach(job.store, job.name, "dump", "admin") as (reached, _):
+        server = Qdrant.at(reached)
+        return qdrant_snapshots.backup(server, repository=job.repository, set_id=job.set_id, store=job.name, stages=job.stages)
+
+
+def _rabbitmq(job: Job) -> StoreSet:
+    """Definitions; the directory with its messages where the tier wants it, the broker is stopped, and its volume is mounted here."""
+    root = Path(job.store.volume.mount_path) if job.store.volume else None
+    with service.reach(job.store, job.name, "dump", "admin") as (reached, endpoint):
+        if job.store.messages == "stopped" and root and root.is_dir() and not rabbitmq.answers(reached.host, reached.port):
+            return rabbitmq.backup_stopped(root, repository=job.repository, set_id=job.set_id, store=job.name, stages=job.stages)
+        broker = rabbitmq.Broker(
+            url=reached.url(endpoint.management_port), user=reached.user or "", password=reached.password or "", ca=reached.ca
+        )
+        return rabbitmq.backup(
+            broker,
+            wanted=job.store.messages or "definitions",
+            repository=job.repository,
+            set_id=job.set_id,
+            store=job.name,
+            stages=job.stages,
+        )
+
+
+# One driver per store kind; the kind decides, nothing else. In the order in which a set takes them: what refers before what it refers to
+# (messages and jobs name rows, rows name points and files), so that everything a copy names exists in the copies made after it.
+DRIVERS: Mapping[str, Driver] = {
+    "rabbitmq": _rabbitmq,
+    "redis": _redis,
+    "postgres": _postgres,
+    "cloud-sql": _postgres,
+    "qdrant": _qdrant,
+    "files": _files,
+}
+
+
+def new_id(now: datetime, newest: str = "") -> str:
+    """`20261124T010000Z-1a2b3c`: sorts by time. newest: an id that it follows even when the clock went back."""
+    stamp = f"{now.astimezone(UTC):{STAMP}}"
+    if stamp <= newest[:16]:
+        stamp = f"{datetime.strptime(newest[:16], STAMP).replace(tzinfo=UTC) + timedelta(seconds=1):{STAMP}}"
+    return f"{stamp}-{random.token_hex(3)}"
 
 
 def make_set(
@@ -74,14 +123,21 @@ def make_set(
     drivers: Mapping[str, Driver] = DRIVERS,
     now: datetime | None = None,
     with_canary: bool = True,
+    reason: str = "",
     beat: float = lock.BEAT_SECONDS,
 ) -> RecoverySet:
     """Back up every store that has a logical way, and write the manifest. PereneError names every store that failed."""
     started = now or datetime.now(UTC)
-    set_id = new_id(started)
     wanted = {name: store for name, store in tier.stores.items() if "logical" in store.backup.ways}
     with lock.writer(open_place(repository.url), "backup", stages, beat=beat):
-        made, problems = _stores(wanted, repository, set_id, stages, drivers)
+        newest = max((snapshot.tags.get("set", "") for snapshot in repository.snapshots()), default="")
+        set_id = new_id(started, newest)
+        if f"{started.astimezone(UTC):{STAMP}}" < newest[:16]:
+            stages.note(f"the clock says {started:%Y-%m-%d %H:%M}, and {newest} is newer: one of the two is wrong. This set follows it")
+        # Beside the stores, because it mostly waits: a server is started and stopped.
+        with ThreadPoolExecutor(1) as beside:
+            canary_made = beside.submit(_canary, repository, set_id, stages.beside()) if with_canary else None
+            made, problems = _stores(wanted, repository, set_id, stages, drivers)
         if problems:
             raise PereneError(problems=problems)
         manifest = RecoverySet(
@@ -91,12 +147,16 @@ def make_set(
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             tier=tier,
             stores=made,
-            canary=_canary(repository, set_id, stages) if with_canary else None,
+            canary=canary_made.result() if canary_made else None,
             key=_key(tier),
+            audit=heads(open_store(repository.url)),
             versions={"perene": VERSION, "restic": process.version("restic")},
+            reason=reason,
+            every=_interval(tier, made),
         )
-        _seal(manifest, repository)
-        publish(repository, "sets", set_id, manifest)
+        write_manifest(manifest, repository)
+        if not reason:
+            publish(repository, "sets", set_id, manifest)
     for name, store in made.items():
         for warning in store.warnings:
             stages.note(f"{name}: {warning}")
@@ -104,11 +164,21 @@ def make_set(
 
 
 def ensure_repository(repository: Repository, stages: Stages) -> None:
-    """Make the repository where there is nothing at all; what holds a key or a configuration is never made anew."""
+    """Make the repository where there is nothing at all. PereneError where parts of one are: a new one would hide its loss."""
     place = open_place(repository.url)
-    if not place.names("config") and not place.names("keys/"):
-        stages.note(f"a new repository is made in {repository.url}: it was empty")
-        repository.init()
+    if place.names("config"):
+        return
+    parts = [part for part in ("keys/", "data/", "index/", "snapshots/", "evidence/") if place.names(part)]
+    if parts:
+        raise PereneError(
+            f"there is no repository, and something of one: {', '.join(parts)}",
+            where=repository.url,
+            why="it was deleted in part, or its volume went away while a backup was writing",
+            fix="see docs/repository-lost.md; nothing is written here until its configuration is back, or the place is empty",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
+    stages.note(f"a new repository is made in {repository.url}: it was empty")
+    repository.init()
 
 
 def publish(repository: Repository, kind: str, name: str, document: Document) -> None:
@@ -121,7 +191,8 @@ def _stores(
 ) -> tuple[dict[str, StoreSet], list[Problem]]:
     made: dict[str, StoreSet] = {}
     problems: list[Problem] = []
-    for name, store in wanted.items():
+    order = list(DRIVERS)
+    for name, store in sorted(wanted.items(), key=lambda entry: order.index(entry[1].kind)):
         try:
             if store.kind not in drivers:
                 raise PereneError(f"there is no backup driver for {store.kind}", where=name, exit_code=ExitCode.CANNOT_TELL)
@@ -144,25 +215,38 @@ def _key(tier: TierDocument) -> KeyProof | None:
     """The sentinel that custody made once. The backup copies it and never reads the key."""
     if tier.encryption_key is None:
         return None
-    sealed = tier.encryption_key.sentinel
-    if sealed is None:
-        raise PereneError(
-            "the tier document names no sentinel",
-            why="no drill could prove the key",
-            fix="bring the tier up again",
-            exit_code=ExitCode.CANNOT_TELL,
-        )
-    return KeyProof(generation=tier.encryption_key.generation, sentinel=resolve(sealed).hex())
+    sealed = {}
+    for number, one in tier.encryption_key.generations.items():
+        if one.sentinel is None:
+            raise PereneError(
+                "the tier document names no sentinel",
+                why="no drill could prove the key",
+                fix="bring the tier up again",
+                exit_code=ExitCode.CANNOT_TELL,
+            )
+        if one.in_use:
+            sealed[str(number)] = resolve(one.sentinel).hex()
+    generation = tier.encryption_key.generation
+    return KeyProof(generation=generation, sentinel=sealed.pop(str(generation)), earlier=sealed)
 
 
-def _seal(manifest: RecoverySet, repository: Repository) -> None:
-    """The last write of the run, read back and compared, with every part looked up once more."""
+def _interval(tier: TierDocument, made: Mapping[str, StoreSet]) -> Literal["1d", "7d"]:
+    """Until the set after this one: a week where the databases of any store took more than the plan's size (see cadence.py)."""
+    above = tier.backups.weekly_above if tier.backups else None
+    sizes = [sum(store.content.sizes.values()) for store in made.values() if isinstance(store.content, PostgresContent)]
+    return "7d" if above is not None and any(size > above for size in sizes) else "1d"
+
+
+def write_manifest(manifest: RecoverySet, repository: Repository, tags: Mapping[str, str] = MappingProxyType({})) -> None:
+    """The last write of a set, read back and compared, with every part looked up once more. tags: more to be told of it."""
     text = manifest.to_json().encode()
     stored = {(snapshot.tags.get("store"), snapshot.path, snapshot.size) for snapshot in repository.snapshots(set=manifest.id)}
     for name, store in {**manifest.stores, **({"canary": manifest.canary} if manifest.canary else {})}.items():
         for part in store.parts:
             if not any((owner, path) == (name, part.path) or (part.name == "tree" and owner == name) for owner, path, _ in stored):
                 raise PereneError(f"{part.path} of {name} is not in the repository after it was written", where=repository.url)
-    snapshot = repository.backup_bytes(text, path=MANIFEST, tags={"set": manifest.id, "part": "manifest"})
+    told = {"set": manifest.id, "part": "manifest", "every": manifest.every, **tags}
+    told |= {"reason": manifest.reason} if manifest.reason else {}
+    snapshot = repository.backup_bytes(text, path=MANIFEST, tags=told)
     if repository.read(snapshot) != text:
         raise PereneError("the manifest reads back other than it was written", where=repository.url, fix="run `perene repo check`")

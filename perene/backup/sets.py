@@ -4,39 +4,51 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from perene.backup import proofs
 from perene.backup.repository import Repository, Snapshot
-from perene.backup.run import MANIFEST
-from perene.contract.recovery_set import RecoverySet
+from perene.backup.run import MANIFEST, STAMP
+from perene.contract.recovery_set import KeyProof, RecoverySet
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 
 
 @dataclass(frozen=True)
 class OnHand:
-    """A whole set. time: when it began, in UTC; proven: a drill restored it and found nothing different; snapshots: all its parts."""
+    """A whole set.
+
+    time: when it began, in UTC; proven: a drill restored exactly this content, found nothing different, and signed that;
+    snapshots: all its parts; reason: why it was made besides the schedule; imported: when it came out of an archive, ISO 8601, empty for a
+    set that was made here; every: until the next one is due.
+    """
 
     id: str
     time: datetime
     proven: bool
     snapshots: tuple[str, ...]
+    reason: str = ""
+    imported: str = ""
+    every: str = "1d"
 
 
 def began(set_id: str) -> datetime:
     """The time in a set's id."""
-    return datetime.strptime(set_id.split("-", maxsplit=1)[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return datetime.strptime(set_id.split("-", maxsplit=1)[0], STAMP).replace(tzinfo=UTC)
 
 
-def on_hand(snapshots: Iterable[Snapshot]) -> list[OnHand]:
-    """All whole sets, oldest first."""
+def on_hand(snapshots: Iterable[Snapshot], key: str | None = None) -> list[OnHand]:
+    """All whole sets, oldest first. key: the public key of drills (the tier document's `proof_key`); without it none is proven."""
     groups: dict[str, list[Snapshot]] = {}
     for snapshot in snapshots:
         if "set" in snapshot.tags:
             groups.setdefault(snapshot.tags["set"], []).append(snapshot)
     found = []
     for set_id, parts in groups.items():
-        if any(part.path == MANIFEST for part in parts):
-            proven = any(part.tags.get("part") == "drill" and part.tags.get("verdict") == "passed" for part in parts)
-            found.append(OnHand(set_id, began(set_id), proven, tuple(part.id for part in parts)))
+        manifest = next((part for part in parts if part.path == MANIFEST), None)
+        if manifest:
+            proven, ids = proofs.proven(set_id, parts, key), tuple(part.id for part in parts)
+            reason, imported = (manifest.tags.get(tag, "") for tag in ("reason", "imported"))
+            every = manifest.tags.get("every", "1d")
+            found.append(OnHand(set_id, began(set_id), proven, ids, reason, imported, every))
     return sorted(found, key=lambda one: (one.time, one.id))
 
 
@@ -52,9 +64,9 @@ def unfinished(snapshots: Iterable[Snapshot]) -> dict[str, tuple[str, ...]]:
 
 
 def load(repository: Repository, set_id: str) -> RecoverySet:
-    """The manifest of a set; `newest` is the newest whole one. PereneError (exit 3) when there is none."""
+    """The manifest of a set; `newest` is the newest whole one of the schedule. PereneError (exit 3) when there is none."""
     if set_id == "newest":
-        sets = on_hand(repository.snapshots())
+        sets = [one for one in on_hand(repository.snapshots()) if not one.reason]
         if not sets:
             raise PereneError(
                 "the repository holds no whole set", where=repository.url, fix="run `perene backup`", exit_code=ExitCode.CANNOT_TELL
@@ -62,3 +74,10 @@ def load(repository: Repository, set_id: str) -> RecoverySet:
         set_id = sets[-1].id
     snapshot = repository.find(MANIFEST, set=set_id)
     return RecoverySet.parse(repository.read(snapshot), f"{repository.url} {set_id}")
+
+
+def keys_needed(repository: Repository) -> dict[str, KeyProof]:
+    """Whole set on hand -> what it says about the keys that it needs; a set without a key is left out."""
+    manifests = [(snapshot.tags["set"], snapshot) for snapshot in repository.snapshots() if snapshot.path == MANIFEST]
+    found = {name: RecoverySet.parse(repository.read(snapshot), f"{repository.url} {name}").key for name, snapshot in manifests}
+    return {name: proof for name, proof in found.items() if proof}

@@ -13,6 +13,8 @@ from typing import IO
 from urllib.parse import quote_from_bytes
 
 CHUNK = 1 << 20
+# What a restore in place has set aside within a volume is no part of the data.
+SET_ASIDE = ".perene-restore"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def walk(root: Path) -> Iterator[Entry]:
 
 def _below(root: bytes, inner: bytes) -> Iterator[Entry]:
     with os.scandir(root + b"/" + inner) as found:
-        children = sorted(found, key=lambda entry: entry.name)
+        children = sorted((entry for entry in found if entry.name != SET_ASIDE.encode()), key=lambda entry: entry.name)
     for child in children:
         name = inner + b"/" + child.name if inner else child.name
         info = child.stat(follow_symlinks=False)

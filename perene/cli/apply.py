@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from perene.audit.operation import record
 from perene.engine import approved, stacks
 from perene.engine.change import Stack
 from perene.engine.tier import tier_of
@@ -30,7 +31,10 @@ def command(
     stack = Stack(stacks.project_root(), promotion_evidence.read_approval(plan, keys).stack)
     verdict = approved.judged(stack, now, waived, keys)
     typer.echo(report.terminal(verdict), nl=False, err=True)
-    approval = approved.apply(stack, plan, keys, verdict, now=now, restore_point=restore_point)
+    tier, first = approved.audited_as(stack), not approved.has_data(stack)
+    with record("apply", tier, subject=verdict.effect, first=first, waived=approved.waived(verdict)) as found:
+        approval = approved.apply(stack, plan, keys, verdict, now=now, restore_point=restore_point)
+        found |= {"commit": approval.commit, "approver": approval.approver}
     typer.echo(f"applied {approval.commit[:12]} in {approval.stack}, approved by {approval.approver}")
 
 

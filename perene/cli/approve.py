@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from perene.audit.operation import record
 from perene.cli.signing_key import read_key
 from perene.contract.values import Duration
 from perene.engine import approved, stacks
@@ -32,6 +33,8 @@ def command(
     verdict = approved.judged(chosen, now, waived, keys)
     typer.echo(report.terminal(verdict), nl=False, err=True)
     span = timedelta(seconds=Duration.parse(valid).seconds)
-    signed = approved.approve(chosen, verdict, private_key=read_key(key), approver=approver, now=now, valid=span)
-    write_private(out, signed.to_json())
+    tier, first = approved.audited_as(chosen), not approved.has_data(chosen)
+    with record("approve", tier, subject=verdict.effect, first=first, approver=approver, waived=approved.waived(verdict)):
+        signed = approved.approve(chosen, verdict, private_key=read_key(key), approver=approver, now=now, valid=span)
+        write_private(out, signed.to_json())
     typer.echo(f"approved until {(now + span).isoformat()}: perene apply {out}")

@@ -1,8 +1,13 @@
 """`perene backup`: make one recovery set over all stores."""
 
+from datetime import UTC, datetime
+from typing import Annotated
+
 import typer
 from rich.console import Console
 
+from perene.audit.operation import record
+from perene.backup import cadence, sets
 from perene.backup.progress import Stages
 from perene.backup.run import ensure_repository, make_set
 from perene.backup.tier import open_repository, read_tier
@@ -15,13 +20,26 @@ app = typer.Typer(
 
 @app.command()
 def backup(
-    tier: sources.Tier = None, namespace: sources.Namespace = None, repository: sources.Url = None, json: sources.Json = False
+    tier: sources.Tier = None,
+    namespace: sources.Namespace = None,
+    repository: sources.Url = None,
+    *,
+    when_due: Annotated[bool, typer.Option("--when-due", help="as scheduled: none while a weekly set is recent enough")] = False,
+    json: sources.Json = False,
 ) -> None:
     """Make a recovery set now."""
     document = read_tier(tier, namespace)
     opened, stages = open_repository(document, url=repository), Stages()
-    ensure_repository(opened, stages)
-    made = make_set(document, opened, stages=stages)
+    with record("backup", document, url=repository) as found:
+        ensure_repository(opened, stages)
+        recent = sets.on_hand(opened.snapshots(), document.proof_key) if when_due else []
+        waiting = cadence.not_due(document.backups, recent, datetime.now(UTC))
+        if waiting:
+            found["made"] = waiting
+            Console(highlight=False, soft_wrap=True).print(waiting, markup=False)
+            return
+        made = make_set(document, opened, stages=stages)
+        found["set"] = made.id
     if json:
         typer.echo(made.to_json(), nl=False)
         return

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from perene.audit.operation import record
 from perene.cli import terminal
 from perene.engine import stacks
 from perene.engine.destroy import destroy
@@ -21,4 +22,5 @@ def main(
     """Remove the tier and its data. Refused while a store is guarded: then nothing is touched."""
     root = stacks.project_root()
     progress = Progress(log_file(root, f"destroy-{stack}"))
-    destroy(root, stack, progress, lambda name, what: terminal.confirmed(name, confirm, what))
+    with record("destroy", stack, subject="everything"):
+        destroy(root, stack, progress, lambda name, what: terminal.confirmed(name, confirm, what))

@@ -25,8 +25,11 @@ def command(
     key: Annotated[str, typer.Option(help="the private key: a file, gcp:PROJECT/SECRET, or env:VARIABLE")],
     drills: Annotated[Path, typer.Option(help="directory of drill records")],
     prometheus: Annotated[str, typer.Option(help="address of Prometheus")],
-    drill_key: Annotated[Path, typer.Option(help="public key of the drills")] = Path("keys/drill.pub"),
+    drill_key: Annotated[Path | None, typer.Option(help="public key of the drills; left out: keys/STACK.pub")] = None,
     keys: Annotated[Path, typer.Option(help="public keys of who may sign")] = Path("keys"),
+    sets: Annotated[
+        Path | None, typer.Option(help="directory of recovery sets' manifests: the newest tells what each database has of its migrations")
+    ] = None,
 ) -> None:
     """Look at the stack: its commit, soak time, proven drills, drift and firing alerts."""
     before = signing.verified(Signed.read(out), StackEvidence, keys, str(out)) if out.exists() else None
@@ -34,8 +37,9 @@ def command(
         Stack(stacks.project_root(), stack),
         now=datetime.now(UTC),
         before=before,
-        drills=proven_drills(drills, stack, drill_key),
+        drills=proven_drills(drills, stack, drill_key or keys / f"{stack}.pub"),
         alerts=evidence.firing(prometheus, stack),
+        ledgers=evidence.ledgers(sets, stack) if sets else {},
     )
     out.write_text(signing.sign(found, read_key(key), signer).to_json())
     typer.echo(found.to_json(), nl=False)

@@ -15,10 +15,8 @@ from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.health.exporter import Exporter
 from perene.health.kube import Api, ByKubectl, InCluster
-from perene.health.sources import directory
+from perene.health.sources import directory, repository
 
-# Where the program mounts the repository in its pods.
-EVIDENCE = Path("/repository/evidence")
 app = typer.Typer(add_completion=False)
 
 
@@ -27,7 +25,9 @@ def exporter(
     stack: Annotated[str, typer.Argument(help="the tier, for the log; what is exported comes from its document in the cluster")],
     *,
     listen: Annotated[str, typer.Option(help="address and port")] = "127.0.0.1:9464",
-    evidence: Annotated[Path, typer.Option(help="directory with the manifests and drill records that the jobs leave")] = EVIDENCE,
+    evidence: Annotated[
+        Path | None, typer.Option(help="directory with a copy of the manifests and drill records (default: beside the tier's repository)")
+    ] = None,
     namespace: Annotated[str, typer.Option(help="the tier's namespace; in a pod its own", envvar="POD_NAMESPACE")] = "",
     context: Annotated[str, typer.Option(help="kubectl context; without it, the service account of this pod")] = "",
     kubelet_ca: Annotated[str, typer.Option(help="PEM of the authority that signs kubelets' certificates")] = "",
@@ -43,7 +43,9 @@ def exporter(
     where = namespace or (InCluster.namespace() if not context else "")
     if not where:
         raise PereneError("which namespace?", fix="--namespace NAME", exit_code=ExitCode.USAGE)
-    collector = Exporter(api=api, namespace=where, evidence=directory(evidence), with_states=not without_states)
+    collector = Exporter(
+        api=api, namespace=where, evidence=directory(evidence) if evidence else repository(), with_states=not without_states
+    )
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     stop = threading.Event()

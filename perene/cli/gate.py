@@ -27,7 +27,7 @@ def command(
     waived: Annotated[Path | None, typer.Option("--waivers", help="directory of waivers")] = None,
     keys: Annotated[Path | None, typer.Option(help="directory of the approvers' public keys")] = None,
     drills: Annotated[Path | None, typer.Option(help="directory of drill records: when each store was last proven")] = None,
-    drill_key: Annotated[Path, typer.Option(help="public key of the drills")] = Path("keys/drill.pub"),
+    drill_key: Annotated[Path | None, typer.Option(help="public key of the drills; left out: keys/STACK.pub")] = None,
     form: Annotated[Literal["text", "json", "markdown"], typer.Option("--format", help="how to print")] = "text",
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
 ) -> None:
@@ -37,7 +37,7 @@ def command(
     document = reading.read_steps(preview)
     if engine_exit:
         document = document.model_copy(update={"failed": True})
-    proven = proven_drills(drills, document.stack, drill_key) if drills else {}
+    proven = proven_drills(drills, document.stack, drill_key or Path("keys", f"{document.stack}.pub")) if drills else {}
     verdict = gate.judge(document, now=moment, state=exported, proven=proven)
     if waived:
         verdict = waivers.apply(verdict, waivers.read(waived, keys), moment)

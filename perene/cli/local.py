@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from perene.audit.operation import record
 from perene.exit_codes import ExitCode
 from perene.local import cluster, images, report
 from perene.local.layout import Layout
@@ -69,7 +70,9 @@ def grow(
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
 ) -> None:
     """Enlarge a volume while it is in use, and wait until it is."""
-    out.print(cluster.grow(root, namespace, claim, size, Narrator()), markup=False)
+    with record("local-grow", Layout(root).name, subject=f"{namespace}/{claim}", size=size):
+        told = cluster.grow(root, namespace, claim, size, Narrator())
+    out.print(told, markup=False)
 
 
 @app.command()
@@ -90,7 +93,8 @@ def destroy(
         err.print(f"{typed!r} is not {name!r}: nothing was removed", markup=False)
         raise typer.Exit(ExitCode.USAGE)
     narrator = Narrator()
-    cluster.destroy(root, narrator)
+    with record("local-destroy", name, subject="every volume"):
+        cluster.destroy(root, narrator)
     narrator("done", "nothing of it is left")
 
 

@@ -1,6 +1,9 @@
 """`perene migrate plan|rehearse|apply|revert|status|export`."""
 
+import os
+import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from perene.audit import operation as audit
+from perene.backup.progress import Stages
+from perene.backup.tier import open_repository, read_tier
+from perene.cli import sources
 from perene.contract.base import Document
 from perene.contract.migration import IMPACTS, LedgerExport, MigrationPlan, MigrationStatus, RehearsalRecord
 from perene.contract.values import Duration
@@ -17,6 +24,8 @@ from perene.migrate import admission, ledger, plan, running, session
 from perene.migrate import rehearse as rehearsal
 from perene.migrate import status as statuses
 from perene.migrate.deploy import Applications, Deployment
+from perene.migrate.restore_point import taker
+from perene.migrate.restored import newest_proven
 from perene.migrate.run import Done
 from perene.migrate.scripts import load
 from perene.migrate.session import Limits
@@ -128,6 +137,10 @@ def apply_command(
     after: Annotated[Path | None, typer.Option(help="ledger export of the environment that must have the scripts already")] = None,
     rehearsal_age: Annotated[str, typer.Option(help="oldest rehearsal that counts")] = "24h",
     restore_point_age: Annotated[str, typer.Option(help="oldest restore point that counts")] = "30m",
+    restore_point: Annotated[
+        str,
+        typer.Option(help="cloud-sql:PROJECT:REGION:INSTANCE takes one now, sets:REPOSITORY has the newest; default: a file"),
+    ] = "",
     until: Annotated[int | None, typer.Option(help="the last version to run")] = None,
 ) -> None:
     """Run what is pending. Interrupted in any way, the same command goes on."""
@@ -135,18 +148,21 @@ def apply_command(
         "rehearsal_age": _duration("--rehearsal-age", rehearsal_age),
         "restore_point_age": _duration("--restore-point-age", restore_point_age),
     }
+    take = taker(restore_point, approved) if restore_point else None
     deployment = Deployment(
         database=database,
         migrations=load(directory),
         actor=ledger.Actor.here(directory),
         role=role,
         before=LedgerExport.read(after) if after else None,
-        admission=admission.read(evidence, approved, keys=keys, **ages) if approved else None,
+        admission=admission.read(evidence, approved, keys=keys, take=take, **ages) if approved else None,
         limits=_limits(lock_timeout, statement_timeout, blocked_limit),
         applications=Applications(name=application, named=tuple(runs or ()), none_runs=nothing_runs),
         tell=_tell,
     )
-    _print_done(deployment.apply(accept_loss=accept_loss, until=until), "applied")
+    with _recorded("migrate-apply", directory, accept_loss=accept_loss, approved=approved):
+        done = deployment.apply(accept_loss=accept_loss, until=until)
+    _print_done(done, "applied")
 
 
 @app.command()
@@ -174,7 +190,16 @@ def revert(
         applications=Applications(name=application, named=tuple(runs or ()), none_runs=nothing_runs),
         tell=_tell,
     )
-    _print_done(deployment.revert(to=to, accept_loss=accept_loss), "reverted")
+    with _recorded("migrate-revert", directory, accept_loss=accept_loss):
+        done = deployment.revert(to=to, accept_loss=accept_loss)
+    _print_done(done, "reverted")
+
+
+def _recorded(operation: str, directory: Path, *, accept_loss: str, approved: str = "") -> AbstractContextManager[object]:
+    """In view of the audit, where a person runs it. A Job of the tier sees no repository: its record is the ledger, in every set."""
+    if os.environ.get("PERENE_ACTOR"):
+        return nullcontext()
+    return audit.record(operation, str(directory), subject="schema", accepted_loss=accept_loss or "none", approved=approved or "no")
 
 
 def _print_done(done: list[Done], word: str) -> None:
@@ -192,8 +217,13 @@ def _print_done(done: list[Done], word: str) -> None:
 def rehearse_command(
     store: Annotated[str, typer.Argument(help="the store, like main")],
     *,
-    copy: Annotated[str, typer.Option(help="libpq connection string of a restored copy that may be changed")],
-    recovery_set: Annotated[str, typer.Option(help="the recovery set that the copy was restored from")],
+    copy: Annotated[str, typer.Option(help="libpq connection string of a copy restored elsewhere, which may be changed")] = "",
+    recovery_set: Annotated[str, typer.Option(help="the recovery set that the copy was restored from")] = "",
+    database: Annotated[str | None, typer.Option("--in", help="the database, where the store has several")] = None,
+    tier: sources.Tier = None,
+    namespace: sources.Namespace = None,
+    repository: sources.Url = None,
+    work: sources.Work = None,
     directory: Directory = MIGRATIONS,
     role: Role = "migrator",
     lock_timeout: Lock = "2s",
@@ -201,18 +231,29 @@ def rehearse_command(
     blocked_limit: Blocked = "5s",
     record: Annotated[Path, typer.Option(help="where the record goes")] = Path("rehearsal.json"),
 ) -> None:
-    """Pending, back and pending again on a restored copy; the record is what `apply` in prod asks for. Exit 6 when a table differs."""
-    document = rehearsal.rehearse(
-        rehearsal.Copy(database=copy, recovery_set=recovery_set, seconds=0.0),
-        load(directory),
-        store=store,
-        actor=ledger.Actor.here(directory),
-        role=role,
-        limits=_limits(lock_timeout, statement_timeout, blocked_limit),
-        tell=_tell,
-    )
+    """Restore the newest proven set, run pending, back and pending again on it; `apply` in prod asks for the record. Exit 6: it differs."""
+    if bool(copy) != bool(recovery_set):
+        raise PereneError("--copy and --recovery-set belong together", where=store, exit_code=ExitCode.USAGE)
+    migrations = load(directory)
+    with ExitStack() as restored:
+        if copy:
+            lent = rehearsal.Copy(database=copy, recovery_set=recovery_set, seconds=0.0)
+        else:
+            found = read_tier(tier, namespace)
+            opened = open_repository(found, url=repository)
+            place = work or Path(tempfile.gettempdir())
+            lent = restored.enter_context(newest_proven(found, opened, store=store, database=database, work=place, stages=Stages()))
+        document = rehearsal.rehearse(
+            lent,
+            migrations,
+            store=store,
+            actor=ledger.Actor.here(directory),
+            role=role,
+            limits=_limits(lock_timeout, statement_timeout, blocked_limit),
+            tell=_tell,
+        )
     record.write_text(document.to_json(), encoding="utf-8")
-    table = Table(title=f"rehearsal on {recovery_set}: {'passed' if document.passed else 'FAILED'}", box=None)
+    table = Table(title=f"rehearsal on {document.recovery_set}: {'passed' if document.passed else 'FAILED'}", box=None)
     for column in ("migration", "up", "down", "again", "locks"):
         table.add_column(column, overflow="fold")
     for one in document.migrations:
@@ -242,15 +283,16 @@ def approve(
     if record.store != store or impact not in IMPACTS:
         raise PereneError(f"rehearsed is store {record.store}: {record.impact}", where=str(evidence), exit_code=ExitCode.USAGE)
     rehearsed = [one for one in load(directory) if one.version in {done.version for done in record.migrations}]
-    signed = admission.approve(
-        record,
-        impact=impact,
-        authors=admission.authors_of(directory, rehearsed),
-        approver=approver,
-        private_key=key.read_bytes(),
-        valid=_duration("--valid", valid),
-    )
-    (evidence / admission.APPROVAL).write_text(signed.to_json(), encoding="utf-8")
+    with audit.record("migrate-approve", store, subject=impact, approver=approver):
+        signed = admission.approve(
+            record,
+            impact=impact,
+            authors=admission.authors_of(directory, rehearsed),
+            approver=approver,
+            private_key=key.read_bytes(),
+            valid=_duration("--valid", valid),
+        )
+        (evidence / admission.APPROVAL).write_text(signed.to_json(), encoding="utf-8")
     out.print(f"approved by {approver}: {len(rehearsed)} migrations of {store}, {impact}, for {valid}", markup=False)
 
 

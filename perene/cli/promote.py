@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from perene.audit.chain import Chain, writer_name
-from perene.audit.store import DirectoryStore
+from perene.audit.store import open_store
 from perene.cli.gate import moment_of
 from perene.contract.promotion import Decision
 from perene.errors import PereneError
@@ -28,7 +28,7 @@ def command(
     keys: Annotated[Path, typer.Option(help="public keys of who may sign")] = Path("keys"),
     first: Annotated[bool, typer.Option("--first", help="nothing runs in the target yet, so it has no evidence")] = False,
     audit: Annotated[
-        Path | None, typer.Option(help="the backup repository's directory: an emergency is written to its audit record")
+        str | None, typer.Option(help="the backup repository's address or directory: an emergency is written to its audit record")
     ] = None,
     now: Annotated[str, typer.Option(help="the moment of the decision")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="the decision document")] = False,
@@ -57,7 +57,7 @@ def _show(decision: Decision) -> None:
     out.print(f"way back: {decision.way_back}", markup=False)
 
 
-def _be_loud(decision: Decision, audit: Path | None) -> None:
+def _be_loud(decision: Decision, audit: str | None) -> None:
     """An emergency stands in the audit record before it takes effect, and on everybody's screen."""
     if audit is None:
         raise PereneError(
@@ -67,7 +67,7 @@ def _be_loud(decision: Decision, audit: Path | None) -> None:
             exit_code=ExitCode.CANNOT_TELL,
         )
     waived = {demand.name: demand.waived for demand in decision.demands if demand.waived}
-    Chain(DirectoryStore(audit), writer_name()).append(
+    Chain(open_store(audit), writer_name()).append(
         "break-glass", stack=decision.target, subject=decision.commit, result="done" if decision.promote else "refused", details=waived
     )
     Console(stderr=True, soft_wrap=True).print(f"BREAK GLASS for {decision.target}: {', '.join(waived)}", style="bold red", markup=False)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from perene.audit.operation import record
 from perene.contract.tier import TierDocument
 from perene.custody import escrow as escrows
 from perene.custody import init
@@ -33,7 +34,10 @@ def initialise(
     """Make what is missing. A second run changes nothing."""
     root = stacks.project_root()
     vault, tier = _vault(root, stack, context)
-    for line in report_lines(init.initialise(vault, tier, root, escrow), stack):
+    with record("secrets-init", tier, subject="secrets", first=True) as found:
+        report = init.initialise(vault, tier, root, escrow)
+        found |= {"made": ", ".join(report.made) or "nothing", "escrowed": str(report.escrow_is_new)}
+    for line in report_lines(report, stack):
         out.print(line, markup=False)
 
 
@@ -57,7 +61,9 @@ def restore(
     """Put back from an escrow what is missing; what exists stays as it is."""
     root = stacks.project_root()
     vault, tier = _vault(root, stack, context)
-    report = init.restore(vault, tier, root, escrows.read(file, identity))
+    with record("secrets-restore", tier, subject="secrets", first=True, file=file.name) as found:
+        report = init.restore(vault, tier, root, escrows.read(file, identity))
+        found["made"] = ", ".join(report.made) or "nothing"
     out.print(f"put back: {', '.join(report.made) or 'nothing'}; untouched: {', '.join(report.kept) or 'nothing'}", markup=False)
 
 

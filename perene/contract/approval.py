@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from perene.contract.base import Document, Value
+from perene.contract.migration import LedgerExport
 
 Digest = str
 
@@ -65,7 +66,7 @@ class StackEvidence(Document):
     """What is known about one running stack at one moment, signed by the job that looked.
 
     commit: what runs; since: when it was applied; drills: store -> time of the last proven drill; stores: all stores; drift: number of
-    resources that differ; alerts: names of firing alerts; times in RFC 3339.
+    resources that differ; alerts: names of firing alerts; ledgers: `store/database` -> what it has of its migrations; times in RFC 3339.
     """
 
     KIND: ClassVar[str] = "stack-evidence"
@@ -80,6 +81,7 @@ class StackEvidence(Document):
     drift: int
     alerts: tuple[str, ...]
     previous: str = ""
+    ledgers: dict[str, LedgerExport] = {}
 
 
 class Signature(Value):

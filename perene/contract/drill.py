@@ -34,19 +34,26 @@ class DamageResult(Value):
 
 
 class StoreResult(Value):
-    """One store: what differs (empty: nothing), the checks, seconds to fetch, restore and compare, bytes."""
+    """One store: what differs (empty: nothing), the checks, seconds to fetch, restore and compare, bytes.
+
+    damage: what was done on purpose to the drill's own copy of this store after it was compared; PostgreSQL has its canary instead;
+    not_compared: what this server cannot have as the original had it, by name.
+    """
 
     differences: tuple[Difference, ...]
     checks: tuple[CheckResult, ...]
     seconds: dict[str, float]
     bytes: int
+    damage: DamageResult | None = None
+    not_compared: tuple[str, ...] = ()
 
 
 class DrillRecord(Document):
     """What a drill did and found.
 
     source: `set`, `sealed`, `pitr` or `restore`; verdict: `passed` only when everything below agrees; rpo_seconds: age of the restored data
-    when the drill began; rto_seconds: from start to proven; signature: Ed25519 over the document with an empty signature, hexadecimal.
+    when the drill began; rto_seconds: from start to proven; server: settings in which the drill's own PostgreSQL differs from a live one
+    and is faster than it; signature: Ed25519 over the document with an empty signature, base64.
     """
 
     KIND: ClassVar[str] = "drill"
@@ -69,4 +76,5 @@ class DrillRecord(Document):
     rto_goal_seconds: float
     bytes: int
     versions: dict[str, str]
+    server: dict[str, str] = {}
     signature: str = ""

@@ -8,7 +8,9 @@ from perene.contract.base import Document, Value
 class PromotionRules(Document):
     """What a promotion demands. hours: at least that long in the source; drill_hours: the oldest proven drill that counts, in both stacks.
 
-    checklist: the questions that a person answers with yes; evidence_minutes: how old evidence may be.
+    checklist: the questions that a person answers with yes; evidence_minutes: how old evidence may be; migrations: `store/database` ->
+    directory of its scripts in the checkout; rehearsed_in: environments in which pending scripts must have been rehearsed, not longer
+    than rehearsal_hours ago, and approved by another person.
     """
 
     KIND: ClassVar[str] = "promotion-rules"
@@ -18,6 +20,9 @@ class PromotionRules(Document):
     drill_hours: float = 48
     evidence_minutes: float = 60
     checklist: tuple[str, ...] = ()
+    migrations: dict[str, str] = {}
+    rehearsed_in: tuple[str, ...] = ("prod",)
+    rehearsal_hours: float = 24
 
 
 class Checklist(Document):

@@ -7,7 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from perene.contract.audit import AuditHead
 from perene.contract.base import Document, Value
+from perene.contract.migration import LedgerExport
 from perene.contract.tier import StoreKind, TierDocument
 
 
@@ -58,13 +60,14 @@ class DatabaseRecord(Value):
 
 
 class PostgresContent(Value):
-    """Fingerprint of a PostgreSQL store: each database and the roles of the server."""
+    """Fingerprint of a PostgreSQL store: each database and the roles of the server. sizes: bytes that a database took on the server."""
 
     kind: Literal["postgres"] = "postgres"
     version: Literal[1] = 1
     databases: dict[str, DatabaseFingerprint]
     records: dict[str, DatabaseRecord]
     roles: dict[str, Role]
+    sizes: dict[str, int] = {}
 
 
 class FilesContent(Value):
@@ -104,7 +107,8 @@ class StoreSet(Value):
     """One store of the set.
 
     version: the server's, as it says itself; tool: what made the dump, with its version; position: log position or the like;
-    seconds: time for the dump and for the fingerprint, apart; warnings: what a person should know and what did not fail the set.
+    seconds: time for the dump and for the fingerprint, apart; warnings: what a person should know and what did not fail the set;
+    ledgers: database -> its migrations with their audit, read in the snapshot that was dumped.
     """
 
     kind: StoreKind
@@ -117,20 +121,33 @@ class StoreSet(Value):
     content: Content
     seconds: dict[str, float]
     warnings: tuple[str, ...] = ()
+    ledgers: dict[str, LedgerExport] = {}
 
 
 class KeyProof(Value):
     """The key's generation and the sealed sentinel (hexadecimal) that custody made once under it. Only the drill may read the key.
 
     A backup cannot name the key's own fingerprint, because it may not read the key: the sentinel is what the key must open.
+    earlier: generation -> sentinel of the keys before it that still sealed data of the set.
     """
 
     generation: int
     sentinel: str
+    earlier: dict[str, str] = {}
+
+    @property
+    def sentinels(self) -> dict[int, bytes]:
+        """Generation -> sentinel of every key that the set needs."""
+        return {int(number): bytes.fromhex(sealed) for number, sealed in (self.earlier | {str(self.generation): self.sentinel}).items()}
 
 
 class RecoverySet(Document):
-    """The manifest. id: `20261124T010000Z-1a2b3c`; times: ISO 8601 in UTC; key: absent only where the tier has no key."""
+    """The manifest. id: `20261124T010000Z-1a2b3c`; times: ISO 8601 in UTC; key: absent only where the tier has no key.
+
+    audit: where each writer's chain of audit lines ended when the set was made, so that a cut-off end is noticed.
+    reason: empty for the scheduled sets; `pre-restore` for what was live before a restore took its place.
+    every: until the next one is due, `7d` where the databases are larger than the plan's size for weekly sets.
+    """
 
     KIND: ClassVar[str] = "recovery-set"
     document: Literal["recovery-set"] = "recovery-set"
@@ -143,9 +160,23 @@ class RecoverySet(Document):
     stores: dict[str, StoreSet]
     canary: StoreSet | None = None
     key: KeyProof | None = None
+    audit: tuple[AuditHead, ...] = ()
     versions: dict[str, str]
+    reason: str = ""
+    every: Literal["1d", "7d"] = "1d"
 
     @property
     def bytes(self) -> int:
         """Bytes of all parts when read back."""
         return sum(part.bytes for store in self.stores.values() for part in store.parts)
+
+
+class Removal(Document):
+    """Said beside the repository before a set is removed: whoever watches stops counting on it. at: ISO 8601 in UTC."""
+
+    KIND: ClassVar[str] = "removal"
+    document: Literal["removal"] = "removal"
+    version: Literal[1] = 1
+    stack: str
+    set: str
+    at: str

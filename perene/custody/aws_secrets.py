@@ -25,11 +25,18 @@ class AwsSecrets:
             try:
                 value = self._client(secret.ref.scope).get_secret_value(SecretId=secret.name)
             except ClientError as answer:
-                if answer.response["Error"]["Code"] == "ResourceNotFoundException":
+                if answer.response["Error"]["Code"] == "ResourceNotFoundException" or _in_deletion(answer):
                     continue
                 raise refused(secret, answer.response["Error"]["Code"]) from None
             found[secret.name] = {secret.ref.key: value["SecretBinary"] if "SecretBinary" in value else value["SecretString"].encode()}
         return found
+
+    def latest(self, secret: Needed) -> bytes:
+        """The current value."""
+        found = self.read([secret])
+        if not found:
+            raise no_shell(secret)
+        return found[secret.name][secret.ref.key]
 
     def create(self, secret: Needed, content: Content) -> bool:
         """Write the first value.
@@ -48,6 +55,20 @@ class AwsSecrets:
                 return False
             raise (no_shell(secret) if code == "ResourceNotFoundException" else refused(secret, code)) from None
         return True
+
+    def retire(self, secret: Needed) -> None:
+        """Delete with thirty days in which `restore-secret` brings it back; only the break-glass role may."""
+        try:
+            self._client(secret.ref.scope).delete_secret(SecretId=secret.name, RecoveryWindowInDays=30)
+        except ClientError as answer:
+            code = answer.response["Error"]["Code"]
+            if code != "ResourceNotFoundException" and not _in_deletion(answer):
+                raise refused(secret, code) from None
+
+
+def _in_deletion(answer: ClientError) -> bool:
+    error = answer.response["Error"]
+    return error["Code"] == "InvalidRequestException" and "marked" in error.get("Message", "")  # "marked for deletion", "marked deleted"
 
 
 def _client(region: str) -> Any:

@@ -15,8 +15,14 @@ class Vault(Protocol):
     def read(self, secrets: Iterable[Needed]) -> dict[str, Content]:
         """Name -> content of those that have a value."""
 
+    def latest(self, secret: Needed) -> bytes:
+        """The value, as somebody who may read nothing but that. PereneError (exit 3) without one."""
+
     def create(self, secret: Needed, content: Content) -> bool:
         """Write the first value; False when another run was faster."""
+
+    def retire(self, secret: Needed) -> None:
+        """Take a value out of use; for as long as the service keeps it, a person can bring it back."""
 
 
 def no_shell(secret: Needed) -> PereneError:

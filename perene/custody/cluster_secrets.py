@@ -46,6 +46,10 @@ class ClusterSecrets:
         metadata = {"name": secret.name, "namespace": self.namespace, "labels": labels}
         return self.kubectl.create({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data})
 
+    def retire(self, secret: Needed) -> None:
+        """Delete one Secret: a cluster keeps nothing of it, the escrow does."""
+        self.kubectl.run("delete", "secret", secret.name, "--namespace", self.namespace, "--ignore-not-found")
+
 
 def _decoded(item: Manifest) -> Content:
     return {key: base64.b64decode(value) for key, value in (item.get("data") or {}).items()}

@@ -26,6 +26,18 @@ def parse_recipient(text: str) -> pyrage.x25519.Recipient:
         ) from None
 
 
+def identities(file: Path) -> list[pyrage.x25519.Identity]:
+    """The identities in a file that `age-keygen` wrote. PereneError (exit 2) when it holds none; never a line of it."""
+    try:
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+        found = [pyrage.x25519.Identity.from_str(line.strip()) for line in lines]
+    except (OSError, ValueError, pyrage.IdentityError):
+        found = []
+    if not found:
+        raise PereneError("holds no age identity", where=str(file), fix="name a file that `age-keygen` wrote", exit_code=ExitCode.USAGE)
+    return found
+
+
 def file_of(root: Path, stack: str, recipient: str) -> Path:
     """Where the escrow of a stack for a recipient lies."""
     return root / ".perene" / "escrow" / f"{stack}-{hashlib.sha256(recipient.strip().encode()).hexdigest()[:12]}.age"
@@ -45,10 +57,14 @@ def write(root: Path, stack: str, recipient: str, secrets: dict[str, Content]) -
 
 def read(path: Path, identity: Path) -> dict[str, Content]:
     """Open an escrow file with an age identity file: name -> content. PereneError (exit 6) when it does not open."""
-    lines = [line for line in identity.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-    try:
-        identities = [pyrage.x25519.Identity.from_str(line) for line in lines]
-        document = json.loads(pyrage.decrypt(path.read_bytes(), identities))
-    except (pyrage.IdentityError, pyrage.DecryptError) as closed:
-        raise PereneError(f"does not open with {identity}: {closed}", where=str(path), exit_code=ExitCode.NOT_PROVEN) from None
+    document = json.loads(unseal(path.read_bytes(), identity, str(path)))
     return {name: {key: base64.b64decode(value) for key, value in content.items()} for name, content in document["secrets"].items()}
+
+
+def unseal(sealed: bytes, identity: Path, where: str) -> bytes:
+    """What was sealed to an age identity file's identity. PereneError (exit 6) when it does not open."""
+    keys = identities(identity)
+    try:
+        return pyrage.decrypt(sealed, keys)
+    except pyrage.DecryptError as closed:
+        raise PereneError(f"does not open with {identity}: {closed}", where=where, exit_code=ExitCode.NOT_PROVEN) from None

@@ -4,15 +4,10 @@ import base64
 from collections.abc import Iterable
 from typing import Any
 
-import google.auth
-from google.auth.exceptions import DefaultCredentialsError
-from google.auth.transport.requests import AuthorizedSession
-
 from perene.custody.cloud_secrets import no_shell, refused
+from perene.custody.google_session import session as google_session
 from perene.custody.material import Content
 from perene.custody.needed import Needed
-from perene.errors import PereneError
-from perene.exit_codes import ExitCode
 
 GOOGLE = "https://secretmanager.googleapis.com/v1/"
 
@@ -21,7 +16,7 @@ class GoogleSecrets:
     """Google Secret Manager over its REST interface, as the operator's own identity (Application Default Credentials)."""
 
     def __init__(self, endpoint: str = GOOGLE, session: Any = None) -> None:
-        self._endpoint, self._session = endpoint, session or _session()
+        self._endpoint, self._session = endpoint, session or google_session()
 
     def read(self, secrets: Iterable[Needed]) -> dict[str, Content]:
         """The newest enabled value of each; a shell without a value, or no shell, is not in the answer.
@@ -36,6 +31,11 @@ class GoogleSecrets:
                 found[secret.name] = {secret.ref.key: base64.b64decode(answer["payload"]["data"])}
         return found
 
+    def latest(self, secret: Needed) -> bytes:
+        """The newest version: who may only read values may not list versions."""
+        answer = self._call("GET", f"{_path(secret)}/versions/latest:access", secret)
+        return base64.b64decode(answer["payload"]["data"])
+
     def create(self, secret: Needed, content: Content) -> bool:
         """Add the first version. Two runs at once both add one: the lower number counts, and the other is disabled."""
         if self._versions(secret):
@@ -47,6 +47,12 @@ class GoogleSecrets:
             return True
         self._call("POST", f"{_path(secret)}/versions/{number}:disable", secret, {})
         return False
+
+    def retire(self, secret: Needed) -> None:
+        """Disable every enabled version: it can be enabled again until somebody destroys it."""
+        for number, state in self._versions(secret, missing_is_empty=True).items():
+            if state == "ENABLED":
+                self._call("POST", f"{_path(secret)}/versions/{number}:disable", secret, {})
 
     def _versions(self, secret: Needed, *, missing_is_empty: bool = False) -> dict[int, str]:
         answer = self._call("GET", f"{_path(secret)}/versions", secret, missing_is_none=missing_is_empty) or {}
@@ -65,13 +71,3 @@ class GoogleSecrets:
 
 def _path(secret: Needed) -> str:
     return f"projects/{secret.ref.scope}/secrets/{secret.name}"
-
-
-def _session() -> Any:
-    try:
-        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    except DefaultCredentialsError:
-        raise PereneError(
-            "no Google Cloud credentials", fix="run `gcloud auth application-default login`", exit_code=ExitCode.CANNOT_TELL
-        ) from None
-    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]  # google-auth's own signature has no types

@@ -1,6 +1,6 @@
 """`perene secrets init` and `check`: everything secret that a tier needs, made once and never overwritten."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,28 @@ def initialise(vaults: Vaults, tier: TierDocument, root: Path, recipient: str | 
     A guarded tier needs a recipient. PereneError when a secret is lost whose volume or sentinel still exists: a new one would
     not open them.
     """
+    recipient = escrow_recipient(root, tier, recipient)
     wanted = needed(tier)
+    made, known = make(vaults, tier, wanted)
+    _publish(root, tier, known)
+    kept = tuple(secret.name for secret in wanted if secret.name not in made)
+    if not recipient:
+        return Report(made=made, kept=kept, escrow=None)
+    file = escrow.file_of(root, tier.stack, recipient)
+    new = bool(made) or not file.exists()
+    return Report(made=made, kept=kept, escrow=escrow.write(root, tier.stack, recipient, known) if new else file, escrow_is_new=new)
+
+
+def make(vaults: Vaults, tier: TierDocument, wanted: Sequence[Needed]) -> tuple[tuple[str, ...], dict[str, Content]]:
+    """Make what is missing of these; the names of what was made, and everything that is there now. What is lost is refused."""
+    vaults.cluster.ensure_namespace()
+    known = vaults.read(wanted)
+    _refuse_lost(wanted, known, vaults.cluster.claims(), tier.stack)
+    return _make_missing(vaults, wanted, known, tier), known
+
+
+def escrow_recipient(root: Path, tier: TierDocument, recipient: str | None) -> str | None:
+    """Who can open the escrow: as said, or as committed. PereneError when it is no recipient, or a guarded tier has none."""
     recipient = recipient or known_recipient(root, tier.stack)
     if recipient:
         escrow.parse_recipient(recipient)
@@ -44,17 +65,7 @@ def initialise(vaults: Vaults, tier: TierDocument, root: Path, recipient: str | 
             fix=f"run `age-keygen` on an offline machine, and commit the public line as keys/{tier.stack}.age.pub",
             exit_code=ExitCode.CANNOT_TELL,
         )
-    vaults.cluster.ensure_namespace()
-    known = vaults.read(wanted)
-    _refuse_lost(wanted, known, vaults.cluster.claims(), tier.stack)
-    made = _make_missing(vaults, wanted, known, tier)
-    _publish(root, tier, known)
-    kept = tuple(secret.name for secret in wanted if secret.name not in made)
-    if not recipient:
-        return Report(made=made, kept=kept, escrow=None)
-    file = escrow.file_of(root, tier.stack, recipient)
-    new = bool(made) or not file.exists()
-    return Report(made=made, kept=kept, escrow=escrow.write(root, tier.stack, recipient, known) if new else file, escrow_is_new=new)
+    return recipient
 
 
 def restore(vaults: Vaults, tier: TierDocument, root: Path, content: dict[str, Content]) -> Report:
@@ -112,13 +123,14 @@ def public_key_file(root: Path, tier: TierDocument) -> Path:
     return (root / "keys" if tier.guarded else root / ".perene" / "keys") / f"{tier.stack}.pub"
 
 
-def _make_missing(vaults: Vaults, wanted: tuple[Needed, ...], known: dict[str, Content], tier: TierDocument) -> tuple[str, ...]:
-    key_name = next((secret.name for secret in wanted if secret.purpose == "encryption-key"), "")
+def _make_missing(vaults: Vaults, wanted: Sequence[Needed], known: dict[str, Content], tier: TierDocument) -> tuple[str, ...]:
+    keys = {secret.generation: secret for secret in wanted if secret.purpose == "encryption-key"}
     made = []
     for secret in wanted:
         if secret.name in known:
             continue
-        content = material.make(secret, known, tier.system, key_name)
+        sealing = keys[secret.generation] if secret.purpose == "sentinel" else None
+        content = material.make(secret, known, tier.system, known[sealing.name][sealing.ref.key] if sealing else b"")
         if vaults.create(secret, content):
             made.append(secret.name)
             known[secret.name] = content
@@ -127,24 +139,28 @@ def _make_missing(vaults: Vaults, wanted: tuple[Needed, ...], known: dict[str, C
     return tuple(made)
 
 
-def _refuse_lost(wanted: tuple[Needed, ...], known: Mapping[str, Content], claims: set[str], stack: str) -> None:
+def _refuse_lost(wanted: Sequence[Needed], known: Mapping[str, Content], claims: set[str], stack: str) -> None:
     """A lost secret is never made anew while something exists that only the lost one opens."""
     lost = []
-    sealed = next((secret.name for secret in wanted if secret.purpose == "sentinel" and secret.name in known), "")
+    sealed = {secret.generation: secret.name for secret in wanted if secret.purpose == "sentinel" and secret.name in known}
     for secret in wanted:
         if secret.name in known:
             continue
         if secret.volume and secret.volume in claims:
             lost.append((secret.name, f"the volume claim {secret.volume} exists, and its content knows only the lost one"))
-        if secret.purpose == "encryption-key" and sealed:
-            lost.append((secret.name, f"{sealed} shows that there was one, and what it sealed opens with no other"))
+        if secret.purpose == "encryption-key" and secret.generation in sealed:
+            lost.append(
+                (secret.name, f"{sealed[secret.generation]} shows that there was one, and what it sealed opens with no other"),
+            )
+        elif secret.purpose == "encryption-key" and secret.superseded:
+            lost.append((secret.name, f"encryptionKey.earlier names generation {secret.generation}, and an earlier key is never made"))
     if lost:
         raise PereneError(
             problems=[
                 Problem(
                     what=f"the secret {name} is lost and is not made anew",
                     why=why,
-                    fix=f"perene secrets restore {stack} ESCROW_FILE --identity AGE_IDENTITY",
+                    fix=f"perene secrets restore {stack} ESCROW_FILE --identity AGE_IDENTITY, or perene key recover {stack} PAPER",
                 )
                 for name, why in lost
             ],
@@ -176,16 +192,18 @@ def _certificate_problems(secret: Needed, certificate: bytes, where: str, fix: s
     return found
 
 
-def _key_problems(wanted: tuple[Needed, ...], known: Mapping[str, Content], where: str) -> list[Problem]:
-    content = {secret.purpose: known[secret.name].get(secret.ref.key) for secret in wanted if secret.name in known}
-    key, sealed = content.get("encryption-key"), content.get("sentinel")
-    if key and sealed and not sentinel.opens(key, sealed):
-        return [
-            Problem(
-                what="the encryption key does not open the sentinel that was sealed with it",
-                where=where,
-                why="the key was replaced: what the application encrypted does not open either",
-                fix="put the right key back from the escrow (perene secrets restore)",
+def _key_problems(wanted: Sequence[Needed], known: Mapping[str, Content], where: str) -> list[Problem]:
+    value = {(secret.purpose, secret.generation): known[secret.name].get(secret.ref.key) for secret in wanted if secret.name in known}
+    found = []
+    for generation in sorted({secret.generation for secret in wanted if secret.purpose == "sentinel"}):
+        key, sealed = value.get(("encryption-key", generation)), value.get(("sentinel", generation))
+        if key and sealed and not sentinel.opens(key, sealed):
+            found.append(
+                Problem(
+                    what=f"the encryption key (generation {generation}) does not open the sentinel that was sealed with it",
+                    where=where,
+                    why="the key was replaced: what the application encrypted does not open either",
+                    fix="put the right key back from the escrow (perene key recover, perene secrets restore)",
+                )
             )
-        ]
-    return []
+    return found

@@ -16,15 +16,15 @@ Known = Mapping[str, Content]
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def make(secret: Needed, known: Known, system: str, key_name: str) -> Content:
-    """The content of a missing secret. system names the authority; key_name: the secret that holds the encryption key."""
+def make(secret: Needed, known: Known, system: str, key: bytes) -> Content:
+    """The content of a missing secret. system names the authority; key: what a sentinel is sealed with."""
     makers: dict[str, Callable[[], Content]] = {
         "ca": lambda: _authority(f"perene {system}"),
         "certificate": lambda: _certificate(secret, known[CA]),
         "password": lambda: {"username": secret.user.encode(), secret.ref.key: password().encode()},
         "repository": lambda: {secret.ref.key: password().encode()},
         "encryption-key": lambda: {secret.ref.key: secrets.token_bytes(32)},
-        "sentinel": lambda: {secret.ref.key: sentinel.seal(next(iter(known[key_name].values())))},
+        "sentinel": lambda: {secret.ref.key: sentinel.seal(key)},
         "signing": lambda: {secret.ref.key: _signing_key()},
     }
     return makers[secret.purpose]()

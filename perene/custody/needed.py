@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from perene.contract.tier import PostgresEndpoint, SecretRef, Store, TierDocument
+from perene.contract.tier import SecretRef, Store, TierDocument
 
 Purpose = Literal["ca", "certificate", "password", "repository", "encryption-key", "sentinel", "signing"]
 CA = "perene-ca"
@@ -14,6 +14,7 @@ class Needed:
     """One secret. keys: what it holds; hosts: names that a certificate carries; user: whose password it is.
 
     volume: the claim whose content only this secret opens: once that exists, the secret is never made anew.
+    generation: of the encryption key or its sentinel; superseded: a later key took its place, so that it is never made (any more).
     """
 
     purpose: Purpose
@@ -22,6 +23,8 @@ class Needed:
     hosts: tuple[str, ...] = ()
     user: str = ""
     volume: str = ""
+    generation: int = 0
+    superseded: bool = False
 
     @property
     def name(self) -> str:
@@ -38,9 +41,11 @@ def needed(tier: TierDocument) -> tuple[Needed, ...]:
         claim = tier.repository.claim or ""
         found.append(Needed(purpose="repository", ref=tier.repository.password, keys=(tier.repository.password.key,), volume=claim))
     if tier.encryption_key:
-        ref, seal = tier.encryption_key.ref, tier.encryption_key.sentinel
-        found.append(Needed(purpose="encryption-key", ref=ref, keys=(ref.key,)))
-        found += [Needed(purpose="sentinel", ref=seal, keys=(seal.key,))] if seal else []
+        for number, one in tier.encryption_key.generations.items():
+            superseded = number < tier.encryption_key.generation
+            made: tuple[tuple[Purpose, SecretRef | None], ...] = (("encryption-key", one.ref), ("sentinel", one.sentinel))
+            for purpose, ref in made:
+                found += [Needed(purpose=purpose, ref=ref, keys=(ref.key,), generation=number, superseded=superseded)] if ref else []
     if tier.signing:
         found.append(Needed(purpose="signing", ref=tier.signing, keys=(tier.signing.key,)))
     return tuple({(secret.ref.vault, secret.ref.scope, secret.name): secret for secret in found}.values())
@@ -48,13 +53,16 @@ def needed(tier: TierDocument) -> tuple[Needed, ...]:
 
 def _of_store(store: Store, namespace: str) -> list[Needed]:
     found = []
-    if isinstance(store.endpoint, PostgresEndpoint) and store.endpoint.ca and store.workload:
+    if store.endpoint and store.endpoint.ca and store.workload:
         hosts = server_names(store.workload, namespace)
         found.append(Needed(purpose="certificate", ref=store.endpoint.ca, keys=("ca.crt", "tls.crt", "tls.key"), hosts=hosts))
-    claim = store.volume.claim if store.volume else ""
-    for login in store.logins.values():
+    # Redis and Qdrant read their passwords from the Secrets at every start: a new one opens the same volume.
+    claim = store.volume.claim if store.volume and store.kind not in {"redis", "qdrant"} else ""
+    for name, login in store.logins.items():
         if login.password:
-            found.append(Needed(purpose="password", ref=login.password, keys=("password", "username"), user=login.user, volume=claim))
+            # The exporter's login came after many a volume was made, and opens no data: it may be made beside one.
+            volume = "" if store.rights.get(name) == "monitor" else claim
+            found.append(Needed(purpose="password", ref=login.password, keys=("password", "username"), user=login.user, volume=volume))
     return found
 
 

@@ -1,4 +1,7 @@
-"""From a secret's reference to its value: mounted as a file in the cluster, asked from its vault on an operator's computer."""
+"""From a secret's reference to its value: mounted as a file in the cluster, else asked from its vault as whoever runs this.
+
+In a pod that is the job's own identity, which may read the newest version and nothing else.
+"""
 
 import base64
 import binascii
@@ -6,7 +9,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from perene.contract.tier import SecretRef
+from perene.contract.tier import EncryptionKey, SecretRef
+from perene.custody.needed import Needed
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 
@@ -19,17 +23,23 @@ def resolve(ref: SecretRef, mounted: Path = MOUNTED) -> bytes:
     file = mounted / ref.name / (ref.key or "value")
     if file.is_file():
         return file.read_bytes()
-    match ref.vault:
-        case "kubernetes":
-            return _kubernetes(ref)
-        case "gcp":
-            return _ask(ref, ["gcloud", "secrets", "versions", "access", "latest", f"--secret={ref.name}", f"--project={ref.scope}"])
-        case "aws":
-            answer = _ask(
-                ref, ["aws", "secretsmanager", "get-secret-value", "--secret-id", ref.name, "--region", ref.scope, "--output=json"]
-            )
-            value = json.loads(answer)
-            return base64.b64decode(value["SecretBinary"]) if "SecretBinary" in value else str(value["SecretString"]).encode()
+    if ref.vault == "kubernetes":
+        return _kubernetes(ref)
+    from perene.custody.vaults import cloud  # noqa: PLC0415 - a cloud's SDK costs a second to import
+
+    return cloud(ref.vault).latest(Needed(purpose="repository", ref=ref, keys=(ref.key,)))
+
+
+def key_of(key: EncryptionKey, generation: int) -> bytes:
+    """The encryption key of a generation that a set names. PereneError (exit 3) when the tier keeps it no more."""
+    if generation not in key.generations:
+        raise PereneError(
+            "the tier does not declare it",
+            why=f"it keeps {', '.join(map(str, key.generations))}",
+            fix="declare it under encryptionKey.earlier, and put it back with `perene key recover`",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
+    return resolve(key.generations[generation].ref)
 
 
 def _kubernetes(ref: SecretRef) -> bytes:

@@ -8,7 +8,8 @@ from perene.custody.material import Content
 from perene.custody.needed import Needed
 
 
-def _cloud(vault: str) -> Vault:
+def cloud(vault: str) -> Vault:
+    """A cloud's vault by its name in references."""
     # A cloud's SDK costs a second to import: only the one that is used is imported.
     if vault == "gcp":
         from perene.custody.google_secrets import GoogleSecrets  # noqa: PLC0415
@@ -22,7 +23,7 @@ def _cloud(vault: str) -> Vault:
 class Vaults:
     """Reads and creates each secret in the vault that its reference names. A cloud is asked only when a secret lives there."""
 
-    def __init__(self, cluster: ClusterSecrets, open_cloud: Callable[[str], Vault] = _cloud) -> None:
+    def __init__(self, cluster: ClusterSecrets, open_cloud: Callable[[str], Vault] = cloud) -> None:
         self.cluster, self._open = cluster, open_cloud
         self._clouds: dict[str, Vault] = {}
 
@@ -45,6 +46,10 @@ class Vaults:
         if secret.ref.vault == "kubernetes":
             return self.cluster.create(secret, content)
         return self._cloud(secret.ref.vault).create(secret, content)
+
+    def retire(self, secret: Needed) -> None:
+        """Take a value out of use: whoever calls has shown that nothing needs it."""
+        (self.cluster if secret.ref.vault == "kubernetes" else self._cloud(secret.ref.vault)).retire(secret)
 
     def _cloud(self, vault: str) -> Vault:
         if vault not in self._clouds:

@@ -56,6 +56,7 @@ CATALOGUE: tuple[Damage, ...] = (
     Damage("a right on the database too many", "admin", "GRANT CREATE ON DATABASE {db} TO PUBLIC"),
     Damage("a missing role", "admin", "ALTER ROLE perene_canary_reader RENAME TO somebody_else"),
     Damage("a role that may log in", "admin", "ALTER ROLE perene_canary_reader LOGIN"),
+    Damage("a role that became a superuser", "admin", "ALTER ROLE perene_canary_reader SUPERUSER"),
     Damage("a truncated dump", "file", "truncate"),
     Damage("an empty dump", "file", "empty"),
     Damage("a dump without its last bytes", "file", "tail"),

@@ -1,11 +1,13 @@
 """A PostgreSQL of one's own for a while: in this pod or on this computer, on a socket only, gone afterwards."""
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from perene.backup import process
@@ -13,6 +15,7 @@ from perene.backup.postgres.server import Server
 from perene.errors import PereneError
 
 NOBODY = 65534
+PREFIX, OWNER = "perene-scratch-", "owner"
 # It is thrown away: nothing has to survive a crash of the machine.
 SETTINGS = {
     "listen_addresses": "''",
@@ -29,18 +32,26 @@ SETTINGS = {
     "logging_collector": "off",
 }
 
+# Of these, what a live server never has: a drill is faster than a real restore by them, and its record says so.
+UNSAFE = {name: SETTINGS[name] for name in ("fsync", "full_page_writes", "synchronous_commit")}
+
 
 @contextmanager
 def scratch(folder: Path | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A running server whose superuser is `admin`. folder: where it may lie (an ephemeral volume); it is removed at the end."""
-    place = Path(tempfile.mkdtemp(prefix="perene-scratch-", dir=folder))
+    _sweep(folder or Path(tempfile.gettempdir()))
+    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
     # PostgreSQL refuses to run as root; as root the server becomes nobody.
     user = NOBODY if os.geteuid() == 0 else None
     data, log = place / "data", place / "log"
     if user is not None:
         os.chown(place, user, user)
     place.chmod(0o755)
+    mine = (place / "taken").open("w")
     try:
+        # Held for as long as this process lives, and given its name only then: nobody takes a server for left behind while it is made.
+        fcntl.flock(mine, fcntl.LOCK_EX)
+        (place / "taken").rename(place / OWNER)
         _as(
             user,
             [
@@ -64,6 +75,21 @@ def scratch(folder: Path | None = None, settings: Mapping[str, str] | None = Non
             _as(user, ["pg_ctl", "stop", "--mode=immediate", "--wait", "--silent", f"--pgdata={data}"], log)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        mine.close()
+
+
+def _sweep(folder: Path) -> None:
+    """Stop and remove what a process left that was killed: its lock is free."""
+    for owner in folder.glob(f"{PREFIX}*/{OWNER}"):
+        with suppress(OSError), owner.open() as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            data = owner.parent / "data"
+            with suppress(OSError, ValueError, IndexError):
+                postmaster = int((data / "postmaster.pid").read_text().split()[0])
+                # The number may be another process's by now: a server works in its own data directory.
+                if Path(f"/proc/{postmaster}/cwd").samefile(data):
+                    os.kill(postmaster, signal.SIGQUIT)
+            shutil.rmtree(owner.parent, ignore_errors=True)
 
 
 def _locale() -> list[str]:

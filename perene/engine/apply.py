@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from perene.contract.steps import Step, StepDocument
 from perene.engine import readiness
-from perene.engine.dry_run import PRUNABLE, STACK_LABEL, Outlook, apply_arguments, look
+from perene.engine.dry_run import CLUSTER_WIDE, PRUNABLE, STACK_LABEL, Outlook, apply_arguments, cluster_wide, look
 from perene.engine.kubectl import Kubectl, as_list, items
 from perene.engine.objects import DATA_KINDS, Declared, Key, batches, declared, key, shown
 from perene.engine.program import Program
@@ -84,8 +84,9 @@ def destroy(kubectl: Kubectl, program: Program, hooks: Hooks) -> list[str]:
         return []
     removed = []
     selector = f"{STACK_LABEL}={program.stack}"
-    for kinds in ([*PRUNABLE.values()], ["persistentvolumeclaims"]):
-        for item in kubectl.find(kinds, namespace=namespace, selector=selector):
+    for kinds in ([*PRUNABLE.values()], ["persistentvolumeclaims"], []):
+        found = kubectl.find(kinds, namespace=namespace, selector=selector) if kinds else cluster_wide(kubectl, program.stack, namespace)
+        for item in found:
             if not item["metadata"].get("ownerReferences"):
                 hooks.say(f"removing {shown(key(item))}")
                 _delete(kubectl, key(item))
@@ -161,4 +162,6 @@ def _send(kubectl: Kubectl, group: Sequence[Declared]) -> None:
 def _delete(kubectl: Kubectl, what: Key) -> None:
     kind, namespace, name = what
     where = ("-n", namespace) if namespace else ()
-    kubectl.run("delete", PRUNABLE.get(kind, kind.lower()), name, *where, "--ignore-not-found", "--timeout=120s", seconds=130)
+    kubectl.run(
+        "delete", (PRUNABLE | CLUSTER_WIDE).get(kind, kind.lower()), name, *where, "--ignore-not-found", "--timeout=120s", seconds=130
+    )

@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from perene.contract.approval import ChangeApproval, Signed
+from perene.contract.tier import TierDocument
 from perene.contract.verdict import Verdict
 from perene.engine import binding
 from perene.engine.change import Stack
+from perene.engine.tier import tier_of
 from perene.errors import PereneError, Problem
 from perene.exit_codes import ExitCode
 from perene.safety import gate, promotion_evidence, signing, waivers
@@ -103,3 +105,13 @@ def guarded(stack: str) -> bool:
 def has_data(stack: Stack) -> bool:
     """Whether the state holds anything that could be lost (the first deployment has nothing to back up)."""
     return any(kind_of(type_of(urn), custom=bool(each.get("custom"))).data for urn, each in stack.state().resources.items())
+
+
+def waived(verdict: Verdict) -> str:
+    """The waivers that a verdict rests on, for the audit."""
+    return "; ".join(sorted({finding.waived for finding in verdict.findings if finding.waived})) or "nothing"
+
+
+def audited_as(stack: Stack) -> TierDocument | str:
+    """Of a guarded stack its tier document, so that what is done to it stands beside its repository; of a dev stack the name is enough."""
+    return tier_of(stack.root, stack.name) if guarded(stack.name) else stack.name

@@ -14,6 +14,7 @@ from perene.errors import PereneError
 from perene.local import cluster
 
 NAMESPACE_SECONDS = 120
+JOBS = "app.kubernetes.io/name=perene-backups"
 
 
 def destroy(root: Path, stack: str, progress: Progress, confirm: Callable[[str, str], None]) -> None:
@@ -40,6 +41,8 @@ def destroy(root: Path, stack: str, progress: Progress, confirm: Callable[[str, 
             cli.prepare()
             cli.run("destroy", "--yes", "--skip-preview", "--non-interactive", "-s", stack)
             cli.run("stack", "rm", "--yes", "--force", "-s", stack)
+        # A claim stays as long as a pod names it, a finished one too: restores are started by hand, and belong to no CronJob that goes.
+        kubectl.run("delete", "jobs", "-n", tier.namespace, "-l", JOBS, "--cascade=foreground", seconds=NAMESPACE_SECONDS)
         removed = apply.destroy(kubectl, program, hooks)
         _remove_namespace(kubectl, tier.namespace, stack, progress)
         target.forget(root, stack)

@@ -26,6 +26,13 @@ PRUNABLE: dict[str, str] = {
     "NetworkPolicy": "networkpolicies.networking.k8s.io",
     "PodDisruptionBudget": "poddisruptionbudgets.policy",
 }
+# The same among what belongs to no namespace; such an object says in a label whose it is, or two tiers of one stack name would prune
+# each other's.
+CLUSTER_WIDE: dict[str, str] = {
+    "ClusterRole": "clusterroles.rbac.authorization.k8s.io",
+    "ClusterRoleBinding": "clusterrolebindings.rbac.authorization.k8s.io",
+}
+NAMESPACE_LABEL = "perene.dev/namespace"
 _IMMUTABLE = re.compile(r"immutable|Forbidden: updates to")
 
 
@@ -56,8 +63,8 @@ def look(kubectl: Kubectl, program: Program, wanted: Sequence[Declared]) -> Outl
     foreign = tuple(item.key for item in wanted if item.key in live and _stack_of(live[item.key]) != program.stack)
     dried, refused = _dry_run(kubectl, [item for item in wanted if item.key not in foreign])
     left = _left(kubectl, program.stack, wanted)
-    prune = tuple(item for item in left if item["kind"] in PRUNABLE)
-    kept = [key(item) for item in left if item["kind"] not in PRUNABLE]
+    prune = tuple(item for item in left if item["kind"] in PRUNABLE | CLUSTER_WIDE)
+    kept = [key(item) for item in left if item["kind"] not in PRUNABLE | CLUSTER_WIDE]
     steps = [step_of(item, live.get(item.key), dried.get(item.key), refused.get(item.key)) for item in wanted if item.key not in foreign]
     steps += [_prune_step(program, item) for item in prune]
     return Outlook(
@@ -153,8 +160,17 @@ def _left(kubectl: Kubectl, stack: str, wanted: Sequence[Declared]) -> list[Mani
     namespaces = sorted({item.key[1] for item in wanted if item.key[1]})
     known = {item.key for item in wanted}
     kinds = [*PRUNABLE.values(), "persistentvolumeclaims"]
-    found = [item for namespace in namespaces for item in kubectl.find(kinds, namespace=namespace, selector=f"{STACK_LABEL}={stack}")]
+    found = [
+        item
+        for namespace in namespaces
+        for item in (*kubectl.find(kinds, namespace=namespace, selector=f"{STACK_LABEL}={stack}"), *cluster_wide(kubectl, stack, namespace))
+    ]
     return [item for item in found if key(item) not in known and not item["metadata"].get("ownerReferences")]
+
+
+def cluster_wide(kubectl: Kubectl, stack: str, namespace: str) -> list[Manifest]:
+    """The objects outside every namespace that one tier of a stack has made."""
+    return kubectl.find([*CLUSTER_WIDE.values()], selector=f"{STACK_LABEL}={stack},{NAMESPACE_LABEL}={namespace}")
 
 
 def _stack_of(live: Manifest) -> str | None:

@@ -4,9 +4,12 @@ import json
 import urllib.error
 import urllib.request
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from perene.contract.approval import StackEvidence
+from perene.contract.migration import LedgerExport
+from perene.contract.recovery_set import RecoverySet
 from perene.engine import binding, monitor
 from perene.engine.change import Stack
 from perene.errors import PereneError
@@ -14,7 +17,15 @@ from perene.exit_codes import ExitCode
 from perene.safety import drift, gate
 
 
-def gather(stack: Stack, *, now: datetime, before: StackEvidence | None, drills: dict[str, str], alerts: tuple[str, ...]) -> StackEvidence:
+def gather(
+    stack: Stack,
+    *,
+    now: datetime,
+    before: StackEvidence | None,
+    drills: dict[str, str],
+    alerts: tuple[str, ...],
+    ledgers: dict[str, LedgerExport],
+) -> StackEvidence:
     """The evidence. before: the last one of this stack: the same commit keeps the moment since when it runs.
 
     PereneError (exit 3) when the drift cannot be seen in full.
@@ -37,7 +48,17 @@ def gather(stack: Stack, *, now: datetime, before: StackEvidence | None, drills:
         drift=drift.drifted(verdict),
         alerts=alerts,
         previous="" if same or before is None else before.commit,
+        ledgers=ledgers,
     )
+
+
+def ledgers(sets: Path, stack: str) -> dict[str, LedgerExport]:
+    """`store/database` -> its migrations as the stack's newest recovery set holds them. PereneError (exit 3) without a set of the stack."""
+    for file in sorted(sets.glob("*.json"), reverse=True):
+        made = RecoverySet.read(file)
+        if made.stack == stack:
+            return {f"{name}/{database}": one for name, store in made.stores.items() for database, one in store.ledgers.items()}
+    raise PereneError(f"no recovery set of {stack} is told", where=str(sets), fix="perene backup", exit_code=ExitCode.CANNOT_TELL)
 
 
 def _text(output: Any) -> str:

@@ -187,10 +187,15 @@ def _subset(expected: Any, actual: Any, path: str) -> Iterator[str]:
         yield f"{path}: is {actual!r} instead of {expected!r}"
 
 
+def watched(root: Path) -> list[str]:
+    """The stacks with goldens: the project's own, and of each example the one that people would depend on."""
+    return [stack for stack, file in stacks.stack_files(root).items() if file.parent == root or stack.endswith("-prod")]
+
+
 def main(arguments: list[str]) -> int:
     """Write the goldens of the stacks named, or of all."""
     root = stacks.project_root()
-    for stack in stacks.stack_files(root) if arguments == ["--all"] else arguments:
+    for stack in watched(root) if arguments == ["--all"] else arguments:
         for path in write(root, stack):
             sys.stdout.write(f"{path.relative_to(root)}\n")
     return 0 if arguments else 2

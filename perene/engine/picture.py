@@ -1,5 +1,6 @@
 """A program as a plan document: its stores with their ways back, its components with their resources, guards and sizes."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -103,12 +104,12 @@ def _copies(store: Store, tier: TierDocument, program: Program) -> Iterator[Copy
         yield Copy(kind="rebuild", where="made again from other data", made="on demand", kept="as long as its source")
 
 
-def _lock(bucket: str, program: Program) -> str:
-    name = bucket.partition("://")[2].strip("/")
+def _lock(address: str, program: Program) -> str:
+    words = set(re.split("[:/]+", address))
     for resource in program.resources:
         days = facts.at(resource.inputs, "rule.defaultRetention.days")
         seconds = facts.at(resource.inputs, "retentionPolicy.retentionPeriod")
-        if name in {resource.inputs.get("name"), resource.inputs.get("bucket")} and (days or seconds):
+        if words & {resource.inputs.get("name"), resource.inputs.get("bucket")} and (days or seconds):
             return f"locked for {days or int(seconds) // 86400} days"
     return "locked"
 

@@ -20,6 +20,9 @@ _HINTS = (
         "No space left on device",
         "the volume is full: enlarge volume.size in the stack file, and run this again",
     ),
+    ("refused: the volume cannot be written", "mend its owner, its mount or its space, which the log names: nothing is lost by it"),
+    ("refused: the volume is not mounted", "look at the pod's volumes: the claim must be mounted where the store's entry says"),
+    ("refused: the volume once held", "restore into the next generation (docs/stores.md); look for what took the data away first"),
     ("refused: the volume", "go back to the image that made the volume; a change of major or family is a restore into the next generation"),
     ("has invalid permissions", "the data directory's permissions were changed from outside: look at the volume before anything else"),
 )
@@ -143,7 +146,13 @@ def _owned(kubectl: Kubectl, item: Manifest) -> list[Manifest]:
     found = kubectl.find(
         ["pods"], namespace=item["metadata"]["namespace"], selector=",".join(f"{label}={value}" for label, value in labels.items())
     )
-    return [pod for pod in found if any(owner["name"] == item["metadata"]["name"] for owner in pod["metadata"].get("ownerReferences", []))]
+    return [pod for pod in found if any(_owns(item, owner) for owner in pod["metadata"].get("ownerReferences", []))]
+
+
+def _owns(item: Manifest, owner: Manifest) -> bool:
+    """Whether a pod's owner is the object itself, or the ReplicaSet (`<name>-<digest>`) that a Deployment made."""
+    name: str = item["metadata"]["name"]
+    return bool(owner["name"] == name or (owner.get("kind") == "ReplicaSet" and owner["name"].rpartition("-")[0] == name))
 
 
 def _hopeless(pod: Manifest) -> bool:

@@ -13,7 +13,7 @@ from perene.contract.tier import TierDocument
 from perene.custody import init
 from perene.custody.cluster_secrets import ClusterSecrets
 from perene.custody.vaults import Vaults
-from perene.engine import apply, cluster_choice, cluster_images, engine_choice, monitor, proof, reclaim
+from perene.engine import apply, cluster_choice, cluster_images, engine_choice, first_proof, monitor, proof, reclaim
 from perene.engine.engine_choice import Engine
 from perene.engine.lock import alone
 from perene.engine.program import Program
@@ -23,6 +23,7 @@ from perene.engine.target import Target
 from perene.engine.tier import document
 from perene.errors import PereneError, Problem
 from perene.exit_codes import ExitCode
+from perene.logs import rotate
 from perene.private import state
 
 DISK_BYTES = 6 * 2**30
@@ -40,6 +41,7 @@ class Run:
     judge: Callable[[StepDocument], None]
     context: str | None = None
     engine_wish: str | None = None
+    first_backup: bool = True
     program: Program = field(init=False)
     tier: TierDocument = field(init=False)
     engine: Engine = field(init=False)
@@ -47,23 +49,24 @@ class Run:
 
 
 def up(run: Run) -> None:
-    """Run every stage, and show how long each took."""
+    """Run every stage, show how long each took, and then, on a local cluster, make the first set and its drill where there are none."""
     began = time.monotonic()
     with alone(run.root, f"perene up {run.stack}"):
         for name, stage in STAGES:
             with run.progress.stage(name):
                 done = stage(run)
             run.progress.show(f"[{name} {run.progress.timings[-1][1]:5.1f} s] done: {done}")
-    timings = ", ".join(f"{name} {seconds:.1f}" for name, seconds in run.progress.timings)
-    run.progress.show(f"{run.stack} is up in {time.monotonic() - began:.1f} s ({timings})")
+        timings = ", ".join(f"{name} {seconds:.1f}" for name, seconds in run.progress.timings)
+        run.progress.show(f"{run.stack} is up in {time.monotonic() - began:.1f} s ({timings})")
+        if run.first_backup and run.target.kind != "named":
+            first_proof.ensure(run.root, run.target.client(run.progress.log), run.tier, run.progress)
 
 
 def log_file(root: Path, command: str) -> Path:
-    """The log of a command, with a line for this run; what grew over a megabyte is set aside before."""
+    """The log of a command, with a line for this run; what grew over a megabyte is rotated before."""
     file = state(root, "logs") / f"{command}.log"
-    if file.exists() and file.stat().st_size > LOG_BYTES:
-        file.replace(file.with_suffix(".log.before"))
     file.touch(mode=0o600)
+    rotate(file, LOG_BYTES)
     with file.open("a", encoding="utf-8") as log:
         log.write(f"== {datetime.now(UTC).isoformat(timespec='seconds')} process {os.getpid()}\n")
     return file
@@ -126,6 +129,10 @@ def make_secrets(run: Run) -> str:
             raise PereneError(problems=problems, exit_code=ExitCode.CANNOT_TELL)
         return "all there"
     report = init.initialise(vault, run.tier, run.root, None)
+    if run.tier.proof_key is None:
+        # The program publishes the public key that was just made.
+        run.program = monitor.run(run.root, run.stack)
+        run.tier = document(run.program)
     escrow = "escrowed" if report.escrow else "NOT escrowed (perene secrets init --escrow age1...)"
     return f"{len(report.made)} made, {len(report.kept)} kept, {escrow}"
 

@@ -2,16 +2,23 @@
 
 import socket
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from perene.contract.tier import ServiceEndpoint, Store
-from perene.health import database, growth, protection
+from perene.health import database, growth, protection, services
 from perene.health.kube import document, items
-from perene.health.subject import Tier
+from perene.health.subject import Resolve, Tier
+from perene.health.targets import settings_of
 from perene.health.verdict import Check, Finding, State
 from perene.health.words import size
 
-_HELLO = {"redis": b"PING\r\n", "http": b"GET /readyz HTTP/1.0\r\n\r\n", "amqp": b"AMQP\x00\x00\x09\x01"}
+
+class Probe(Protocol):
+    """Asks one server. address: where its host is found from here."""
+
+    def __call__(self, name: str, store: Store, resolve: Resolve, stack: str, *, address: str = "") -> Iterator[Finding]:
+        """What is found."""
 
 
 def checks(tier: Tier) -> dict[str, Check]:
@@ -32,19 +39,25 @@ def checks(tier: Tier) -> dict[str, Check]:
 
 
 def _server(tier: Tier, name: str, store: Store) -> Check:
-    if store.kind == "postgres":
-        return lambda: _postgres(tier, name, store)
-    return lambda: _service(tier, name, store)
+    if isinstance(store.endpoint, ServiceEndpoint):
+        return lambda: _asked(tier, name, store, services.probe)
+    limits = settings_of(tier.document.model_dump(mode="json"), name)
+    asked = partial(database.probe, connections=limits.get("connections", 0.8), slow=limits.get("slow-query", 5))
+    return lambda: _asked(tier, name, store, asked)
 
 
-def _postgres(tier: Tier, name: str, store: Store) -> Iterator[Finding]:
-    address = _address(tier, store.endpoint.host) if store.endpoint else ""
-    if address and store.endpoint and not _open(address, store.endpoint.port):
+def _asked(tier: Tier, name: str, store: Store, probe: Probe) -> Iterator[Finding]:
+    # A file volume has no server, and an instance in a cloud is reached through the proxy of a pod only: the exporter tells of both.
+    if store.endpoint is None or store.kind == "cloud-sql":
+        return
+    address = _address(tier, store.endpoint.host)
+    if address and not _open(address, store.endpoint.port):
         what = f"the service's address {address} cannot be reached from here, so it was not asked"
-        forward = f"kubectl -n {tier.document.namespace} exec {store.workload}-0 -- psql -h /run/postgresql -U admin postgres"
+        inside = {"postgres": " -- psql -h /run/postgresql -U admin postgres"}.get(store.kind, " -- sh")
+        forward = f"kubectl -n {tier.document.namespace} exec -it {store.workload}-0 -c {store.kind}{inside}"
         yield Finding(state=State.UNKNOWN, store=name, check="reachable", what=what, next=forward)
         return
-    yield from database.probe(name, store, tier.resolve, tier.stack, address=address)
+    yield from probe(name, store, tier.resolve, tier.stack, address=address)
 
 
 def _address(tier: Tier, host: str) -> str:
@@ -66,27 +79,6 @@ def _open(address: str, port: int) -> bool:
 def _cluster(tier: Tier) -> Iterator[Finding]:
     version = document(tier.api, "/version")["gitVersion"]
     yield Finding(state=State.FINE, check="cluster", what=f"Kubernetes {version} answers")
-
-
-def _service(tier: Tier, name: str, store: Store) -> Iterator[Finding]:
-    if not isinstance(store.endpoint, ServiceEndpoint):
-        return
-    where = (_address(tier, store.endpoint.host) or store.endpoint.host, store.endpoint.port)
-    try:
-        with socket.create_connection(where, 3) as connection:
-            connection.sendall(_HELLO[store.endpoint.protocol])
-            said = connection.recv(64)
-    except OSError as failed:
-        yield Finding(state=State.BAD, store=name, check="reachable", what=str(failed), next=f"perene health {tier.stack} --lost")
-        return
-    ready = bool(said) and not said.startswith((b"HTTP/1.0 5", b"HTTP/1.1 5"))
-    yield Finding(
-        state=State.FINE if ready else State.BAD,
-        store=name,
-        check="reachable",
-        what=f"{store.kind} {'answers' if ready else 'answers, and is not ready'}",
-        next="" if ready else f"perene health {tier.stack} --lost",
-    )
 
 
 def _pods(tier: Tier) -> Iterator[Finding]:
@@ -133,7 +125,11 @@ def _volumes(tier: Tier) -> Iterator[Finding]:
             yield Finding(state=State.BAD, store=name, check="volume", what=f"the claim {claim} is {phase}", next=lost)
             continue
         mounted = _mounted(pods, claim)
-        if not mounted:
+        if not store.workload:
+            # A file volume: applications mount it where they like, and only while they run.
+            what = f"{claim} is {f'mounted at {mounted[0]}, owner {mounted[1]}' if mounted else 'there; nothing mounts it now'}"
+            yield Finding(state=State.FINE, store=name, check="volume", what=what)
+        elif not mounted:
             yield Finding(state=State.BAD, store=name, check="volume", what=f"no pod mounts {claim}", next=lost)
         elif mounted[0] != store.volume.mount_path:
             what = f"{claim} is mounted at {mounted[0]}, not at {store.volume.mount_path}: new data goes elsewhere"
@@ -149,6 +145,8 @@ def _volumes(tier: Tier) -> Iterator[Finding]:
 def _mounted(pods: list[dict[str, Any]], claim: str) -> tuple[str, str] | None:
     """Where a pod mounts the claim, and as whom; None when none does."""
     for pod in pods:
+        if pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}:
+            continue
         for volume in pod["spec"].get("volumes", []):
             if volume.get("persistentVolumeClaim", {}).get("claimName") != claim:
                 continue

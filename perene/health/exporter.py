@@ -7,23 +7,26 @@ the last complete round is a metric, so that silence is seen.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from perene.contract.tier import PostgresEndpoint, TierDocument
+from perene.backup.places import open_place
+from perene.contract.tier import PostgresEndpoint, Store, TierDocument
 from perene.errors import PereneError
+from perene.exit_codes import ExitCode
 from perene.health import states
 from perene.health.certificates import not_after
-from perene.health.cloud_sql_runs import newest_automated
+from perene.health.cloud_sql_runs import newest_automated, open_guards
 from perene.health.facts import Evidence
 from perene.health.kube import Api, document, items
 from perene.health.logwatch import KINDS, LogCounter
 from perene.health.states import Sample, moment, sample
 
 TIER_CONFIG = "perene-tier"
+DAY = 86400
 _LISTS: tuple[tuple[str, str, Callable[[Iterable[states.Object]], Iterator[Sample]]], ...] = (
     ("apps/v1", "statefulsets", states.of_stateful_sets),
     ("batch/v1", "jobs", states.of_jobs),
@@ -38,28 +41,45 @@ def of_evidence(tier: TierDocument, evidence: Evidence) -> Iterator[Sample]:
     if evidence.problem:
         return
     yield sample("perene_repository_lock_age_seconds", evidence.lock_age, stack=stack)
-    yield sample("perene_sets", len(evidence.sets), stack=stack)
+    yield sample("perene_sets", len(evidence.on_hand), stack=stack)
     for store in tier.stores:
         newest, proven = evidence.newest(store), evidence.newest(store, proven=True)
         if newest:
             yield sample("perene_newest_set_timestamp_seconds", newest.finished, stack=stack, store=store)
             yield sample("perene_newest_set_bytes", newest.bytes, stack=stack, store=store)
             yield sample("perene_newest_set_duration_seconds", newest.seconds, stack=stack, store=store)
+            yield sample("perene_newest_set_beyond_a_day_seconds", newest.every - DAY, stack=stack, store=store)
             yield sample("perene_newest_set_info", 1, stack=stack, store=store, set=newest.id, key=newest.key)
         if proven:
             yield sample("perene_newest_proven_set_timestamp_seconds", proven.finished, stack=stack, store=store)
     drill = evidence.last_drill()
     if drill:
         yield sample("perene_drill_timestamp_seconds", drill.finished, stack=stack)
-        yield sample("perene_drill_verdict", drill.passed, stack=stack)
+        yield sample("perene_drill_verdict", evidence.drills_pass, stack=stack)
         yield sample("perene_drill_rto_seconds", drill.rto, stack=stack)
         yield sample("perene_drill_rto_goal_seconds", drill.rto_goal, stack=stack)
         yield sample("perene_drill_rpo_seconds", drill.rpo, stack=stack)
         yield sample("perene_drill_rpo_goal_seconds", drill.rpo_goal, stack=stack)
+        if drill.key_opened is not None:
+            yield sample("perene_drill_key_opened", drill.key_opened, stack=stack)
     if evidence.sealed is not None:
         yield sample("perene_sealed_copy_timestamp_seconds", evidence.sealed, stack=stack)
-    if evidence.lock_as_declared is not None:
-        yield sample("perene_retention_lock_as_declared", evidence.lock_as_declared, stack=stack)
+
+
+def promises_of(tier: TierDocument, ask: Callable[[str], tuple[int, int]] = lambda url: open_place(url).promises()) -> Iterator[Sample]:
+    """Whether each backup bucket keeps what the program declared: days of undeletion and of the lock, at least. PereneError unless told."""
+    kept = tier.repository
+    if not kept:
+        return
+    declared = {"repository": (kept.url, kept.undelete_days or 0, 0), "sealed-copy": (kept.sealed_copy or "", 0, kept.lock_days or 0)}
+    for bucket, (url, undelete, lock) in declared.items():
+        if not url or not (undelete or lock):
+            continue
+        try:
+            brings_back, locked = ask(url)
+        except Exception as failed:  # noqa: BLE001 - each cloud's client has errors of its own
+            raise PereneError(f"its settings cannot be read: {failed}", where=url, exit_code=ExitCode.CANNOT_TELL) from None
+        yield sample("perene_retention_lock_as_declared", brings_back >= undelete and locked >= lock, stack=tier.stack, bucket=bucket)
 
 
 def guards_of(api: Api, tier: TierDocument) -> Iterator[Sample]:
@@ -94,10 +114,13 @@ class Exporter(Collector):
     evidence: Callable[[TierDocument], Evidence]
     with_states: bool = True
     automated: Callable[[str], float | None] = newest_automated
+    instance: Callable[[Store, str], Mapping[str, bool]] = open_guards
+    promises: Callable[[TierDocument], Iterable[Sample]] = promises_of
     evidence_every: float = 300
     clock: Callable[[], float] = time.time
     _shown: tuple[Sample, ...] = ()
-    _automated_runs: tuple[Sample, ...] = ()
+    _cloud_told: tuple[Sample, ...] = ()
+    _promises: tuple[Sample, ...] | PereneError = ()
     _evidence: Evidence | None = None
     _asked: float = float("-inf")
     _logs: dict[str, LogCounter] = field(default_factory=dict)
@@ -120,7 +143,8 @@ class Exporter(Collector):
             "logs": lambda: self._log_lines(tier),
             "certificates": lambda: self._certificates(tier),
             "volumes": self._kubelets,
-            "automated": lambda: self._automated_runs,
+            "cloud": lambda: self._cloud_told,
+            "buckets": self._buckets,
             "guards": lambda: guards_of(self.api, tier),
         }
         if self.with_states:
@@ -143,17 +167,28 @@ class Exporter(Collector):
             self._evidence = self.evidence(tier)
         except PereneError as error:
             self._evidence = Evidence(problem=str(error))
+        try:
+            self._promises = tuple(self.promises(tier))
+        except PereneError as error:
+            self._promises = error
         # What was known before stays: an hour-old time of a backup is still that backup's time, and ages as it should.
         with contextlib.suppress(PereneError):
-            self._automated_runs = tuple(self._automated(tier))
+            self._cloud_told = tuple(self._cloud(tier))
 
-    def _automated(self, tier: TierDocument) -> Iterator[Sample]:
-        """The cloud service's own backups, asked as seldom as the repository."""
+    def _buckets(self) -> tuple[Sample, ...]:
+        if isinstance(self._promises, PereneError):
+            raise self._promises
+        return self._promises
+
+    def _cloud(self, tier: TierDocument) -> Iterator[Sample]:
+        """The cloud service's own backups and guards, asked as seldom as the repository."""
         for name, store in tier.stores.items():
             if isinstance(store.endpoint, PostgresEndpoint) and store.kind == "cloud-sql" and store.endpoint.connection_name:
                 newest = self.automated(store.endpoint.connection_name)
                 if newest is not None:
                     yield sample("perene_automated_backup_timestamp_seconds", newest, stack=tier.stack, store=name)
+                for guard, is_open in self.instance(store, store.endpoint.connection_name).items():
+                    yield sample("perene_guard_open", is_open, stack=tier.stack, resource=name, guard=guard)
 
     def _health(self, failed: dict[str, str], stack: str) -> Iterator[Sample]:
         for part in failed:
@@ -206,8 +241,8 @@ class Exporter(Collector):
 
     def _certificates(self, tier: TierDocument) -> Iterator[Sample]:
         for name, store in tier.stores.items():
-            if store.kind == "postgres" and store.endpoint:
-                ends = not_after(store.endpoint.host, store.endpoint.port)
+            if store.workload and store.endpoint:
+                ends = not_after(store.endpoint.host, store.endpoint.port, asked=store.kind == "postgres")
                 yield sample("perene_certificate_not_after_timestamp_seconds", ends, stack=tier.stack, store=name)
 
     def collect(self) -> Iterator[Metric]:

@@ -31,11 +31,15 @@ def _look(tier: Tier, name: str, store: Store, run: Run) -> Iterator[Finding]:
     def told(state: State, check: str, what: str, next_: str = "") -> Finding:
         return Finding(state=state, store=name, check=check, what=what, next=next_)
 
-    restore = f"perene restore latest --store {name}   (into a new place; nothing is overwritten)"
+    restore = f"perene restore newest --store {name}   (into a new place; nothing is overwritten)"
     claims = {one["metadata"]["name"]: one for one in items(tier.api, tier.path("persistentvolumeclaims"))}
     volumes = items(tier.api, "/api/v1/persistentvolumes")
     yield from _claim(claims.get(claim), volumes, claim=claim, namespace=namespace, told=told, restore=restore)
-    pods = [pod for pod in items(tier.api, tier.path("pods")) if _uses(pod, claim)]
+    ended = {"Succeeded", "Failed"}
+    pods = [pod for pod in items(tier.api, tier.path("pods")) if _uses(pod, claim) and pod.get("status", {}).get("phase") not in ended]
+    if not pods and not store.workload:
+        yield told(State.WARNING, "mounted", f"no pod mounts {claim} now: is the application running, and which claim does it name?")
+        return
     if not pods:
         start = f"kubectl -n {namespace} get statefulset {store.workload}; pulumi up -s {tier.stack} when it is gone"
         yield told(State.BAD, "mounted", f"no pod mounts {claim}: the application writes to somewhere else, or to nothing", start)
@@ -43,12 +47,12 @@ def _look(tier: Tier, name: str, store: Store, run: Run) -> Iterator[Finding]:
     pod = pods[0]
     container = str(pod["spec"]["containers"][0]["name"])
     path = next((m["mountPath"] for m in pod["spec"]["containers"][0].get("volumeMounts", []) if m["name"] == _uses(pod, claim)), "")
-    right = path == store.volume.mount_path
+    right = not store.workload or path == store.volume.mount_path
     what = f"{claim} is mounted at {path or 'no path of the server'}" + (
         "" if right else f"; the data is expected under {store.volume.mount_path}"
     )
     yield told(State.FINE if right else State.BAD, "mounted", what, "" if right else f"pulumi up -s {tier.stack}")
-    yield from _rights(tier, pod, container=container, path=store.volume.mount_path, run=run, told=told)
+    yield from _rights(tier, pod, container=container, path=path if right else store.volume.mount_path, run=run, told=told)
     yield from _log(tier, pod, container, told)
     yield from _events(tier, pod, told)
 

@@ -9,9 +9,10 @@ from perene.contract.tier import TierDocument
 from perene.contract.values import Duration
 from perene.errors import PereneError
 from perene.health.exporter import guards_of
+from perene.health.facts import seal_of
 from perene.health.kube import document, items
 from perene.health.signals import prometheus_groups, rules_for, targets_of
-from perene.health.states import moment
+from perene.health.states import Sample, moment, sample
 from perene.health.subject import Tier
 from perene.health.verdict import Check, Finding, State
 from perene.health.words import age, size
@@ -56,7 +57,6 @@ def backups(tier: Tier) -> Iterator[Finding]:
     on_hand = figures.one("perene_sets") or 0
     wanted = sum(tier.document.backups.keep.values())
     yield Finding(state=State.FINE, check="retention", what=f"{on_hand:.0f} sets on hand (up to {wanted} are kept)")
-    limit = 29 * 3600
     every = Duration.parse(tier.document.backups.drill_every).seconds
     for name, store in tier.document.stores.items():
         if "logical" not in store.backup.ways:
@@ -67,8 +67,10 @@ def backups(tier: Tier) -> Iterator[Finding]:
             yield Finding(state=State.BAD, store=name, check="newest set", what="there is no recovery set yet", next=backup)
             continue
         old = now - newest
+        # Of a weekly set the next one is due later, and so is the proof of it.
+        later = figures.one("perene_newest_set_beyond_a_day_seconds", store=name) or 0
         held = size(figures.one("perene_newest_set_bytes", store=name) or 0)
-        state = State.FINE if old <= limit else State.BAD
+        state = State.FINE if old <= later + 29 * 3600 else State.BAD
         yield Finding(
             state=state,
             store=name,
@@ -79,7 +81,7 @@ def backups(tier: Tier) -> Iterator[Finding]:
         if proven is None:
             yield Finding(state=State.BAD, store=name, check="proven set", what="no set was ever restored and compared", next=drill)
         else:
-            state = State.FINE if now - proven <= 2 * every + 6 * 3600 else State.WARNING
+            state = State.FINE if now - proven <= later + 2 * every + 6 * 3600 else State.WARNING
             what = f"the newest proven set is {age(now - proven)} old"
             yield Finding(state=state, store=name, check="proven set", what=what, next="" if state == 0 else drill)
     if figures.one("perene_drill_verdict") == 0:
@@ -90,7 +92,7 @@ def guards(tier: Tier) -> Iterator[Finding]:
     if not tier.document.guarded:
         yield Finding(state=State.FINE, check="guards", what="this tier is not guarded, as declared")
         return
-    found = list(guards_of(tier.api, tier.document))
+    found = [*guards_of(tier.api, tier.document), *_guards_elsewhere(tier)]
     for one in found:
         if one.value:
             labels = dict(one.labels)
@@ -98,6 +100,20 @@ def guards(tier: Tier) -> Iterator[Finding]:
             yield Finding(state=State.WARNING, store=labels["resource"], check="guards", what=what, next=f"pulumi up -s {tier.stack}")
     closed = sum(not one.value for one in found)
     yield Finding(state=State.FINE, check="guards", what=f"{closed} of {len(found)} guards are closed")
+
+
+def _guards_elsewhere(tier: Tier) -> Iterator[Sample]:
+    """Guards that only the exporter's identity sees, as it told them: of instances in a cloud, and of backup buckets."""
+    in_cloud = {name for name, store in tier.document.stores.items() if store.kind == "cloud-sql"}
+    kept = tier.document.repository
+    if not in_cloud and not (kept and (kept.undelete_days or kept.lock_days)):
+        return
+    for one in tier.figures().samples:
+        labels = dict(one.labels)
+        if one.name == "perene_guard_open" and labels["resource"] in in_cloud:
+            yield one
+        if one.name == "perene_retention_lock_as_declared":
+            yield sample("perene_guard_open", not one.value, resource=labels["bucket"], guard="retention")
 
 
 def alerts(tier: Tier) -> Iterator[Finding]:
@@ -146,20 +162,31 @@ def _exporter(tier: Tier) -> Iterator[Finding]:
 
 
 def key(tier: Tier) -> Iterator[Finding]:
-    key = tier.document.encryption_key
-    if not key or key.kind != "kubernetes":
+    """The key itself is never read: its fingerprint is a label, its sentinel is compared with the set's, and the drill has tried it."""
+    declared = tier.document.encryption_key
+    if not declared:
         return
-    secret = document(tier.api, f"/api/v1/namespaces/{key.ref.scope}/secrets/{key.ref.name}")
-    print_ = secret["metadata"].get("labels", {}).get("perene.dev/key-fingerprint", "")
-    check = f"perene secrets check {tier.stack}"
-    if not print_:
-        yield Finding(state=State.BAD, check="key", what="the key carries no fingerprint", next=check)
-        return
-    in_set = ""
+    check = f"perene key check {tier.stack}"
+    seal, opened = "", None
     with contextlib.suppress(PereneError):  # a silent exporter is told by the check of the backups
-        in_set = tier.figures().label("perene_newest_set_info", "key")
-    if in_set and in_set != print_:
-        what = f"the key in place ({print_}) is not the one of the newest set ({in_set})"
+        figures = tier.figures()
+        seal, opened = figures.label("perene_newest_set_info", "key"), figures.one("perene_drill_key_opened")
+    name = "the key"
+    if declared.kind == "kubernetes":
+        secret = document(tier.api, f"/api/v1/namespaces/{declared.ref.scope}/secrets/{declared.ref.name}")
+        print_ = secret["metadata"].get("labels", {}).get("perene.dev/key-fingerprint", "")
+        if not print_:
+            yield Finding(state=State.BAD, check="key", what="the key carries no fingerprint", next=check)
+            return
+        name = f"the key {print_}"
+        # Right after a rotation the newest set is still of the generation before.
+        kept = {seal_of(tier.resolve(one.sentinel)) for one in declared.generations.values() if one.sentinel} if seal else set()
+        if kept and seal not in kept:
+            yield Finding(state=State.BAD, check="key", what=f"{name} is not the one that the newest set was made under", next=check)
+            return
+    if opened == 0:
+        what = f"{name} did not open what was sealed under it when the last drill tried"
         yield Finding(state=State.BAD, check="key", what=what, next=check)
     else:
-        yield Finding(state=State.FINE, check="key", what=f"the key {print_} is in place{', as in the newest set' if in_set else ''}")
+        told = "" if opened is None else "; the last drill opened the sentinel with it"
+        yield Finding(state=State.FINE, check="key", what=f"{name} is in place{', as in the newest set' if seal else ''}{told}")

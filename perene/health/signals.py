@@ -16,7 +16,17 @@ from perene.health.catalog.postgres import DATABASES
 from perene.health.catalog.types import LogSignal, Rule, Signal, Target, annotations, bind, labels
 from perene.health.catalog.volumes import VOLUMES
 from perene.health.catalog.workloads import WORKLOADS
-from perene.health.targets import BACKUP_JOB, DRILL_JOB, RETENTION_JOB, SEAL_JOB, cloud_target, key_target, sealed_bucket_target, targets_of
+from perene.health.targets import (
+    BACKUP_JOB,
+    DRILL_JOB,
+    RETENTION_JOB,
+    SEAL_JOB,
+    cloud_target,
+    key_target,
+    sealed_bucket_target,
+    settings_of,
+    targets_of,
+)
 
 __all__ = [
     "BACKUP_JOB",
@@ -33,6 +43,7 @@ __all__ = [
     "cloud_target",
     "key_target",
     "sealed_bucket_target",
+    "settings_of",
     "targets_of",
 ]
 

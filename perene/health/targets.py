@@ -14,27 +14,19 @@ _DAY, _HOUR = 86400, 3600
 _WINDOW = 4 * _HOUR
 
 
-def _late(every: float, slack: float) -> float:
-    return every + slack
-
-
-def targets_of(tier: Mapping[str, Any], *, disk: float | None = None, connections: float | None = None) -> tuple[Target, ...]:
-    """Every target of a tier, from the tier document as a plain mapping (its cloud endpoints may not be known yet: see cloud_target).
-
-    disk, connections: the shares of the configuration's `alerts`.
-    """
-    shares = {"volume-full": disk, "connections-high": connections}
-    stack, owner, namespace = tier["stack"], tier["owner"], tier["namespace"]
-    plan = tier.get("backups") or {}
-    ages = _ages(plan)
+def targets_of(tier: Mapping[str, Any]) -> tuple[Target, ...]:
+    """Every target of a tier, from the tier document as a plain mapping (its cloud endpoints may not be known yet: see cloud_target)."""
+    stack, owner, namespace, plan = tier["stack"], tier["owner"], tier["namespace"], tier.get("backups") or {}
     found = []
     for name, store in tier["stores"].items():
         if store["kind"] == "cloud-sql":
             continue
-        values = {"namespace": namespace, "workload": store.get("workload") or "", "container": store["kind"]}
+        values = {"namespace": namespace}
+        # A file volume has no server of its own: what asks for one does not apply.
+        values |= {"workload": store["workload"], "container": store["kind"]} if store.get("workload") else {}
         values |= {"volume": store["volume"]["claim"]} if store.get("volume") else {}
-        thresholds = {key: share for key, share in shares.items() if share is not None}
-        unbacked = not plan or "logical" not in store["backup"]["ways"]
+        without = set() if plan and "logical" in store["backup"]["ways"] else {"backup-stale", "backup-unproven"}
+        without |= {"redis-not-durable"} if store.get("mode") == "cache" else set()
         found.append(
             Target(
                 stack=stack,
@@ -42,31 +34,35 @@ def targets_of(tier: Mapping[str, Any], *, disk: float | None = None, connection
                 kind=store["kind"],
                 store=name,
                 values=values,
-                thresholds=thresholds | ages,
-                without=frozenset({"backup-stale", "backup-unproven"}) if unbacked else frozenset(),
+                settings=settings_of(tier, name),
+                without=frozenset(without),
             )
         )
+    settings = settings_of(tier)
     if plan:
         jobs = {"namespace": namespace, "backup_cronjob": BACKUP_JOB, "jobs": "|".join(JOBS)}
-        found.append(Target(stack=stack, owner=owner, kind="tier", values=jobs, thresholds=ages))
+        found.append(Target(stack=stack, owner=owner, kind="tier", values=jobs, settings=settings))
     if plan.get("sealed_every"):
-        found.append(Target(stack=stack, owner=owner, kind="sealed", thresholds=ages))
+        found.append(Target(stack=stack, owner=owner, kind="sealed", settings=settings))
     return tuple(found)
 
 
-def _ages(plan: Mapping[str, Any]) -> dict[str, float]:
-    """Limits of age from the backup plan: daily sets with a window and an hour; drills and seals by their own period."""
-    if not plan:
-        return {}
-    drill = Duration.parse(plan["drill_every"]).seconds
-    ages = {
-        "backup-stale": _late(_DAY, _WINDOW + _HOUR),
-        "drill-overdue": _late(drill, 6 * _HOUR),
-        "backup-unproven": _late(2 * drill, 6 * _HOUR),
-    }
-    if plan.get("sealed_every"):
-        ages["sealed-copy-overdue"] = _late(Duration.parse(plan["sealed_every"]).seconds, _DAY)
-    return ages
+def settings_of(tier: Mapping[str, Any], store: str = "") -> dict[str, float]:
+    """Limits that the configuration says, of the tier and of one store: shares, and ages and durations in seconds."""
+    found: dict[str, float] = {**(tier.get("alerts") or {})}
+    entry = tier["stores"][store] if store else {}
+    if entry.get("slow_query"):
+        found["slow-query"] = Duration.parse(entry["slow_query"]).seconds
+    if entry.get("free_space"):
+        found["disk-warning"] = round(1 - entry["free_space"], 4)
+    plan = tier.get("backups")
+    if plan:
+        drill = Duration.parse(plan["drill_every"]).seconds
+        # Daily sets with a window and an hour; drills and seals by their own period.
+        found |= {"backup-age": _DAY + _WINDOW + _HOUR, "drill-age": drill + 6 * _HOUR, "proof-age": 2 * drill + 6 * _HOUR}
+        if plan.get("sealed_every"):
+            found["seal-age"] = Duration.parse(plan["sealed_every"]).seconds + _DAY
+    return found
 
 
 def cloud_target(
@@ -81,10 +77,13 @@ def cloud_target(
     limit_bytes: int | None = None,
     regional: bool = False,
     replica_id: str | None = None,
-    disk: float | None = None,
-    connections: float | None = None,
+    settings: Mapping[str, float] | None = None,
+    backed_up: bool = True,
 ) -> Target:
-    """The target of one Cloud SQL instance. database_id: `PROJECT:INSTANCE`; ValueError without the colon (it would match nothing)."""
+    """The target of one Cloud SQL instance. database_id: `PROJECT:INSTANCE`; ValueError without the colon (it would match nothing).
+
+    settings: `settings_of` the tier and store; backed_up: recovery sets hold it.
+    """
     if ":" not in database_id:
         raise ValueError(f"{database_id!r} is no PROJECT:INSTANCE; a bare instance name matches no metric")
     values = {"database_id": database_id, "project": project, "slow_pattern": slow_pattern}
@@ -92,9 +91,8 @@ def cloud_target(
     values |= {"replica_id": replica_id} if replica_id else {}
     values |= {"max_connections": str(max_connections)} if max_connections else {}
     values |= {"limit_bytes": str(limit_bytes)} if limit_bytes else {}
-    shares = {"cloud-disk-full": disk, "cloud-connections-high": connections}
-    thresholds = {key: share for key, share in shares.items() if share is not None}
-    return Target(stack=stack, owner=owner, kind="cloud-sql", store=store, values=values, thresholds=thresholds)
+    without = frozenset[str]() if backed_up else frozenset({"backup-stale", "backup-unproven"})
+    return Target(stack=stack, owner=owner, kind="cloud-sql", store=store, values=values, settings=settings or {}, without=without)
 
 
 def key_target(*, stack: str, owner: str, project: str, secret: str, readers: Sequence[str]) -> Target:

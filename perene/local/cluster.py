@@ -23,6 +23,7 @@ from perene.local.layout import NODE_NAME, Layout, write_private
 from perene.local.processes import MARK, Process, children, load
 from perene.local.progress import Progress, silent
 from perene.local.volumes import STORAGE_CLASS
+from perene.logs import rotate
 
 KUBECONFIGS = ("admin", "kubelet", "controller-manager", "scheduler", "proxy", "dns", "volumes")
 START_LIMIT = 120  # seconds from the node's start to Ready
@@ -188,7 +189,7 @@ def _start(layout: Layout, progress: Progress) -> None:
         write_private(path, text)
     for log in layout.logs.glob("*.log"):
         if not log.name.startswith(("build-", "packages")):
-            log.replace(log.with_suffix(".log.1"))
+            rotate(log, 0)
     control_groups.make(layout.name)
     programs = {name: str(binaries.directory(name)) for name in binaries.PROGRAMS}
     write_private(layout.node_file, json.dumps({"block": str(chosen.block), **programs}))

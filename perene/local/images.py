@@ -2,12 +2,14 @@
 
 import fcntl
 import json
+import os
 import subprocess
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from perene.errors import PereneError
+from perene.exit_codes import ExitCode
 from perene.local import archive, layers
 from perene.local.layout import Layout, cache_directory
 from perene.local.processes import load as load_process
@@ -20,7 +22,10 @@ FAMILY_LABEL = "dev.perene.image-family"
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """One image as written in `images/NAME/image.toml`."""
+    """One image as written in `images/NAME/image.toml`.
+
+    own_program: the variable that names a program of this computer, its place, and whether the image does without it.
+    """
 
     name: str
     reference: str
@@ -28,6 +33,7 @@ class Definition:
     settings: archive.Settings
     packages: layers.Packages | None
     python: layers.Python | None
+    own_program: tuple[str, str, bool] | None = None
 
 
 def definition(name: str, directory: Path = DEFINITIONS) -> Definition:
@@ -38,7 +44,7 @@ def definition(name: str, directory: Path = DEFINITIONS) -> Definition:
         raise PereneError(f"no image {name!r}", where=str(directory), fix=f"one of: {', '.join(known)}")
     document = tomllib.loads(path.read_text())
     user = document.get("user", {"name": "root", "uid": 0, "home": "/root"})
-    python = document.get("python")
+    python, own = document.get("python"), document.get("own-program")
     return Definition(
         name=name,
         reference=document["reference"],
@@ -63,6 +69,7 @@ def definition(name: str, directory: Path = DEFINITIONS) -> Definition:
         )
         if python
         else None,
+        own_program=(own["variable"], own["path"], own.get("optional", False)) if own else None,
     )
 
 
@@ -76,6 +83,10 @@ def ensure(name: str, progress: Progress = silent) -> Path:
         parts = [layers.packages(image.packages, progress) if image.packages else layers.helper()]
         if image.python:
             parts += [layers.libraries(image.python, progress), layers.sources(image.python)]
+        if image.own_program:
+            variable, path, optional = image.own_program
+            if not optional or os.environ.get(variable):
+                parts.append(layers.program(_own_program(name, variable), path))
         key = layers.digest([image.reference, json.dumps(asdict(image.settings)), *(part.name for part in parts)])
         target = directory / f"{name}-{key}.tar"
         if not target.exists():
@@ -84,6 +95,20 @@ def ensure(name: str, progress: Progress = silent) -> Path:
             archive.write_image(target.with_suffix(".part"), parts, image.reference, image.settings, moment=layers.EPOCH)
             target.with_suffix(".part").replace(target)
     return target
+
+
+def _own_program(name: str, variable: str) -> Path:
+    """The program that the variable names."""
+    found = Path(os.environ.get(variable, ""))
+    if not os.environ.get(variable) or not os.access(found, os.X_OK) or not found.is_file():
+        raise PereneError(
+            f"the image {name} needs a program that this computer does not name",
+            where=f"{variable}={os.environ.get(variable, '')}",
+            why=f"no package archive has {name}; see docs/local.md",
+            fix=f"set {variable} to the path of the program, or take the store out of the stack file",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
+    return found
 
 
 def load(layout: Layout, name: str, progress: Progress = silent) -> str:

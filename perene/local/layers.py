@@ -117,6 +117,16 @@ def sources(wanted: Python) -> Path:
     return target
 
 
+def program(source: Path, place: str) -> Path:
+    """One program of this computer."""
+    target = cached("program", digest([place, source.read_bytes()]))
+    if not target.exists():
+        part = _part(target)
+        archive.write_layer(part, {place: source}, moment=EPOCH)
+        part.replace(target)
+    return target
+
+
 def recipe(wanted: Packages, layer: Path) -> list[str]:
     """The mmdebstrap call that writes the file system as one tar."""
     mirror, security = debian_mirrors()

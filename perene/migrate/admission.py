@@ -1,9 +1,8 @@
 """What must be true before scripts run in prod: rehearsed exactly so, restorable to just now, approved by another person."""
 
-import json
 import subprocess
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from perene.contract.migration import IMPACTS, Impact, MigrationApproval, Rehear
 from perene.contract.values import Duration
 from perene.errors import PereneError, Problem
 from perene.exit_codes import ExitCode
+from perene.migrate import restore_point
+from perene.migrate.restore_point import RestorePoint
 from perene.migrate.scripts import Migration
 from perene.safety import signing
 
@@ -19,17 +20,8 @@ REHEARSAL, RESTORE_POINT, APPROVAL = "rehearsal.json", "restore-point.json", "ap
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestorePoint:
-    """Where the store can be brought back to. name: recovery set or backup; store: empty where the source does not say; at: its end."""
-
-    name: str
-    store: str
-    at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
 class Admission:
-    """The evidence for one store, and how old it may be."""
+    """The evidence for one store, and how old it may be. take: has a restore point made, once everything else holds."""
 
     store: str
     rehearsal: RehearsalRecord | None
@@ -38,10 +30,21 @@ class Admission:
     now: datetime
     rehearsal_age: Duration
     restore_point_age: Duration
+    take: Callable[[], RestorePoint] | None = None
 
     def problems(self, todo: Sequence[Migration], impact: Impact) -> list[Problem]:
         """Why these scripts, judged as `impact` on the live database, may not run; none when they may."""
-        return [*self._rehearsal(todo), *self._restore_point(), *self._approval(impact)]
+        return [*self._rehearsal(todo), *(() if self.take else self._restore_point()), *self._approval(impact)]
+
+    def with_restore_point(self) -> "Admission":
+        """The same with a restore point taken now where one is to be taken. PereneError (exit 3) when it will not do."""
+        if self.take is None:
+            return self
+        point = self.take()
+        taken = replace(self, restore_point=point, take=None, now=datetime.now(UTC))
+        if problems := taken._restore_point():
+            raise PereneError(problems=problems, exit_code=ExitCode.CANNOT_TELL)
+        return taken
 
     @property
     def evidence(self) -> str:
@@ -75,7 +78,7 @@ class Admission:
         return [Problem(what=what, where=REHEARSAL, why="what was shown is not what would happen now", fix=again) for what in wrong]
 
     def _restore_point(self) -> list[Problem]:
-        point, again = self.restore_point, "perene backup, or an on-demand backup of the Cloud SQL instance; then at once apply"
+        point, again = self.restore_point, "perene backup, or --restore-point cloud-sql:... which takes one; then at once apply"
         if point is None:
             return [_missing(RESTORE_POINT, "there would be no way back to just before", again)]
         wrong = []
@@ -104,28 +107,6 @@ class Admission:
         if self.now > datetime.fromisoformat(approval.expires):
             wrong.append(f"the approval expired at {approval.expires}")
         return [Problem(what=what, where=APPROVAL, why="two people must agree on exactly this", fix=again) for what in wrong]
-
-
-def read_restore_point(path: Path, store: str) -> RestorePoint:
-    """A recovery set's manifest, or a finished backup run as the Cloud SQL API gives it (`gcloud sql backups describe --format json`).
-
-    PereneError (exit 3) when it is neither, or the backup did not succeed.
-    """
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise PereneError(f"cannot be read: {error}", where=str(path), exit_code=ExitCode.CANNOT_TELL) from None
-    if isinstance(found, dict) and found.get("kind") == "sql#backupRun":
-        if found.get("status") != "SUCCESSFUL" or "endTime" not in found:
-            raise PereneError(f"the backup is {found.get('status')}, not SUCCESSFUL", where=str(path), exit_code=ExitCode.CANNOT_TELL)
-        return RestorePoint(name=f"{found['instance']}/{found['id']}", store="", at=datetime.fromisoformat(found["endTime"]))
-    if not isinstance(found, dict) or found.get("document") != "recovery-set":
-        raise PereneError("neither a recovery set's manifest nor a Cloud SQL backup run", where=str(path), exit_code=ExitCode.CANNOT_TELL)
-    held = found["stores"].get(store)
-    if held is None:
-        return RestorePoint(name=found["id"], store="another", at=datetime.fromisoformat(found["finished"]))
-    # What counts is the snapshot, which is taken at the start: later writes are not in it.
-    return RestorePoint(name=found["id"], store=store, at=datetime.fromisoformat(held["started"]))
 
 
 def approve(
@@ -176,8 +157,16 @@ def authors_of(directory: Path, migrations: Iterable[Migration]) -> tuple[str, .
     return found
 
 
-def read(directory: Path, store: str, *, keys: Path, rehearsal_age: Duration, restore_point_age: Duration) -> Admission:
-    """The evidence in a directory: rehearsal.json, restore-point.json, approval.json. What is missing becomes a problem later.
+def read(
+    directory: Path,
+    store: str,
+    *,
+    keys: Path,
+    rehearsal_age: Duration,
+    restore_point_age: Duration,
+    take: Callable[[], RestorePoint] | None = None,
+) -> Admission:
+    """The evidence in a directory: rehearsal.json, approval.json, and restore-point.json unless one is taken. A gap is a problem later.
 
     keys: directory of public keys. PereneError (exit 3) when the approval's signature does not hold.
     """
@@ -185,15 +174,17 @@ def read(directory: Path, store: str, *, keys: Path, rehearsal_age: Duration, re
     return Admission(
         store=store,
         rehearsal=RehearsalRecord.read(rehearsal) if rehearsal.exists() else None,
-        restore_point=read_restore_point(point, store) if point.exists() else None,
-        approval=_approval(approval, keys) if approval.exists() else None,
+        restore_point=restore_point.read(point, store) if point.exists() else None,
+        approval=read_approval(approval, keys) if approval.exists() else None,
         now=datetime.now(UTC),
         rehearsal_age=rehearsal_age,
         restore_point_age=restore_point_age,
+        take=take,
     )
 
 
-def _approval(path: Path, keys: Path) -> MigrationApproval:
+def read_approval(path: Path, keys: Path) -> MigrationApproval:
+    """A signed approval whose signer is the approver it names. PereneError (exit 3) when its signature does not hold."""
     signed = Signed.read(path)
     approval = signing.verified(signed, MigrationApproval, keys, str(path))
     if signed.signature.signer != approval.approver:

@@ -86,7 +86,8 @@ class Deployment:
                 # Where approval is asked for, a word on the command line is none; its problems are listed above.
                 accept_loss = "approved"
             _refuse(problems, [finding for finding in findings if finding.impact == "LOSES-DATA"], accept_loss)
-            return self._runner(connection, accept_loss).run(todo, "apply")
+            admission = self._with_way_back() if todo else self.admission
+            return self._runner(connection, accept_loss, admission).run(todo, "apply")
 
     def revert(self, *, to: int | None = None, accept_loss: str = "") -> list[Done]:
         """Take the newest migration out again, or every one above version `to`, newest first.
@@ -108,14 +109,20 @@ class Deployment:
             effects = Effects(catalogue=catalogue.read(connection))
             findings = [finding for migration in todo for finding in classify(migration.down.statements, effects)]
             _refuse(problems, [f for f in findings if f.impact == "LOSES-DATA" and f.rule not in _KEPT], accept_loss)
-            return self._runner(connection, accept_loss).run(todo, "revert")
+            return self._runner(connection, accept_loss, self.admission).run(todo, "revert")
+
+    def _with_way_back(self) -> Admission | None:
+        if self.admission and self.admission.take:
+            self.tell("taking a restore point")
+            return self.admission.with_restore_point()
+        return self.admission
 
     def _running(self, connection: session.Session) -> tuple[str, ...]:
         asked = self.applications
         return running.running(connection, application=asked.name, fresh=asked.fresh, named=asked.named)
 
-    def _runner(self, connection: session.Session, accept_loss: str) -> Runner:
-        word = self.admission.evidence if self.admission else f"loss accepted: {accept_loss}" if accept_loss else ""
+    def _runner(self, connection: session.Session, accept_loss: str, admission: Admission | None) -> Runner:
+        word = admission.evidence if admission else f"loss accepted: {accept_loss}" if accept_loss else ""
         evidence = "; ".join(filter(None, (self.actor.evidence, word)))
         actor = Actor(by=self.actor.by, commit=self.actor.commit, evidence=evidence)
         return Runner(database=self.database, connection=connection, limits=self.limits, actor=actor, tell=self.tell)

@@ -108,16 +108,21 @@ def audit(connection: Connection[TupleRow]) -> tuple[AuditEvent, ...]:
 
 
 def export(connection: Connection[TupleRow], environment: str) -> LedgerExport:
-    """The whole ledger as a document, read in one snapshot; it goes with the recovery set."""
+    """The whole ledger as a document, read in one snapshot."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        return LedgerExport(
-            environment=environment,
-            database=connection.info.dbname,
-            taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            applied=applied(connection),
-            audit=audit(connection),
-        )
+        return document(connection, environment)
+
+
+def document(connection: Connection[TupleRow], environment: str) -> LedgerExport:
+    """The whole ledger as a document, in the caller's snapshot: so it goes with the recovery set."""
+    return LedgerExport(
+        environment=environment,
+        database=connection.info.dbname,
+        taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        applied=applied(connection),
+        audit=audit(connection),
+    )
 
 
 def record(connection: Connection[TupleRow], migration: Migration, action: str, *, actor: Actor, started: datetime, detail: str) -> int:

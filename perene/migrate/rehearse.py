@@ -1,17 +1,17 @@
 """A rehearsal: pending, back, and pending again on a restored copy, with times, locks, and a look at every table no script names."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 import psycopg
-from psycopg import sql
 
+from perene.backup.postgres.fingerprint import Table, content_of
+from perene.backup.postgres.server import FIXED_OPTIONS
 from perene.contract.migration import RehearsalRecord, Rehearsed
+from perene.contract.recovery_set import Count
 from perene.migrate import ledger, session, state
 from perene.migrate.deploy import Applications, Deployment
 from perene.migrate.plan import plan
@@ -29,37 +29,33 @@ DEFAULT = Limits()
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """A restored copy that may be changed. database: libpq connection string of the migrator there; seconds: the restore took."""
+    """A restored copy that may be changed.
+
+    database: libpq connection string of the migrator there; seconds: the restore took; known: what the restore has just compared, by
+    table: it need not be read again.
+    """
 
     database: str
     recovery_set: str
     seconds: float
+    known: Mapping[str, Count] = field(default_factory=dict)
 
 
-class Restore(Protocol):
-    """What a rehearsal needs from perene.restore: the newest proven recovery set in a scratch server that the rehearsal may change."""
-
-    def __call__(self, store: str) -> Copy: ...
-
-
-def fingerprints(database: str, tables: Iterable[str]) -> dict[str, str]:
-    """Table -> rows and an order-free hash of their text, two tables at a time. Missing tables are left out."""
+def fingerprints(database: str, tables: Iterable[str]) -> dict[str, Count]:
+    """Table -> rows and an order-free hash of their text, as recovery sets record it, two tables at a time. Missing tables are left out."""
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(lambda table: (table, _fingerprint(database, table)), tables)
         return {table: value for table, value in found if value is not None}
 
 
-def _fingerprint(database: str, table: str) -> str | None:
-    name = sql.Identifier(*table.split(".", 1))
-    query = sql.SQL("SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM {} t").format(name)
-    # What decides how a value is written, so that two sessions write the same.
-    fixed = "-c DateStyle=ISO -c TimeZone=UTC -c bytea_output=hex -c extra_float_digits=3 -c IntervalStyle=iso_8601"
-    with psycopg.connect(database, autocommit=True, options=fixed) as connection:
+def _fingerprint(database: str, table: str) -> Count | None:
+    schema, name = table.split(".", 1)
+    with psycopg.connect(database, autocommit=True, options=FIXED_OPTIONS) as connection:
         try:
-            row = connection.execute(query).fetchone()
+            rows, digest = connection.execute(content_of(Table(schema, name, whole=False))).fetchall()[0]
         except psycopg.errors.UndefinedTable:
             return None
-    return None if row is None else f"{row[0]} rows, {hashlib.sha256(str(row[1]).encode()).hexdigest()[:16]}"
+    return Count(rows=rows, hash=digest)
 
 
 def named(migrations: Iterable[Migration]) -> set[str]:
@@ -69,9 +65,9 @@ def named(migrations: Iterable[Migration]) -> set[str]:
         for statement in (*migration.up.statements, *migration.down.statements):
             if statement.kind == "DropStmt":
                 found |= set(dropped(statement.body))
-            for field in ("relation", "rel"):
-                if "relname" in statement.body.get(field, {}):
-                    found.add(relation(statement.body[field]))
+            for place in ("relation", "rel"):
+                if "relname" in statement.body.get(place, {}):
+                    found.add(relation(statement.body[place]))
             found |= {relation(body) for kind, body in walk(statement.body) if kind == "RangeVar"}
     return found
 
@@ -85,11 +81,9 @@ def rehearse(
     role: str = "migrator",
     limits: Limits = DEFAULT,
     tell: Callable[[str], None] = lambda _: None,
-    known: Mapping[str, str] | None = None,
 ) -> RehearsalRecord:
     """Run the pending scripts on the copy, revert those that say they can be, run them again, and compare what no script names.
 
-    known: fingerprints of the copy that the restore has just compared, by table; those tables need not be read before.
     A migration that says `impossible` ends the way back. Raises PereneError as `apply` and `revert` do: then there is no record.
     """
     begin = time.monotonic()
@@ -99,8 +93,8 @@ def rehearse(
         tables = [row[0] for row in connection.execute(_TABLES.encode())]
     touched = named(todo)
     untouched = [table for table in tables if table not in touched]
-    before = fingerprints(copy.database, [table for table in untouched if table not in (known or {})])
-    before |= {table: value for table, value in (known or {}).items() if table in untouched}
+    before = fingerprints(copy.database, [table for table in untouched if table not in copy.known])
+    before |= {table: copy.known[table] for table in untouched if table in copy.known}
     # On the copy nothing runs and nothing can be lost; its limits are the real ones.
     deployment = Deployment(
         database=copy.database,

@@ -14,7 +14,7 @@ from perene.errors import PereneError, Problem
 from perene.exit_codes import ExitCode
 from perene.migrate.sql import Statement, parse
 
-_FILE = re.compile(r"(\d{1,18})_([a-z0-9][a-z0-9_]{0,80})\.(up|down)\.sql")
+FILE = re.compile(r"(\d{1,18})_([a-z0-9][a-z0-9_]{0,80})\.(up|down)\.sql")
 _HEADER_LINE = re.compile(r"--\s*([a-z-]+):\s*(.+?)\s*")
 REVERTS = ("keeps-data", "loses-data", "impossible")
 # key: what its value must be. The header stands at the top of a script; `compatible` says which versions of the application
@@ -114,7 +114,7 @@ def load(directory: Path) -> tuple[Migration, ...]:
     halves: dict[int, dict[str, Script]] = {}
     named: dict[int, set[str]] = {}
     for path in sorted(directory.iterdir()):
-        match = _FILE.fullmatch(path.name)
+        match = FILE.fullmatch(path.name)
         if not match:
             if path.suffix == ".sql":
                 problems.append(

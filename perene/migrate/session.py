@@ -78,6 +78,8 @@ def connect(database: str, *, limits: Limits, role: str | None) -> Iterator[Sess
                 fix=f"log in as {role}",
                 exit_code=ExitCode.CANNOT_TELL,
             )
+        if role is not None:
+            connection.execute(_AS_OWNER.encode())
         try:
             yield connection
         except psycopg.errors.InsufficientPrivilege as error:
@@ -93,6 +95,14 @@ def _open(database: str, name: str, options: str = "") -> Session:
     file = os.environ.get("PERENE_PASSWORD_FILE")
     password = Path(file).read_text(encoding="utf-8").strip() if file else None
     return psycopg.connect(database, autocommit=True, options=options, application_name=name, connect_timeout=10, password=password)
+
+
+# What the migrator makes belongs to owner. Its login says so itself where that can be set: on Cloud SQL nobody may give it the setting.
+_AS_OWNER = """
+SELECT set_config('role', 'owner', false) FROM pg_roles
+WHERE rolname = 'owner' AND current_user <> 'owner' AND pg_has_role(session_user, oid, 'MEMBER')
+  AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
+"""
 
 
 def _value(connection: Session, query: str) -> str:

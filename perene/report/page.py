@@ -94,8 +94,8 @@ def _tile(name: str, value: str, note: str, *, bad: bool = False) -> str:
 
 
 def _tiles(tier: TierDocument, evidence: Evidence, now: float) -> str:
-    newest = max((one.finished for one in evidence.sets), default=None)
-    proven = max((one.finished for one in evidence.sets if one.id in evidence.proven), default=None)
+    newest = max((one.finished for one in evidence.on_hand), default=None)
+    proven = max((one.finished for one in evidence.on_hand if one.id in evidence.proven), default=None)
     drill = evidence.last_drill()
     held = sum(one.bytes for one in evidence.sets if newest and one.finished == newest)
     tiles = [
@@ -103,7 +103,7 @@ def _tiles(tier: TierDocument, evidence: Evidence, now: float) -> str:
         _tile(
             "Newest proven set", f"{age(now - proven)} old" if proven else "none", "restored and compared" if proven else "", bad=not proven
         ),
-        _tile("Sets on hand", str(len(evidence.sets)), _keeps(tier)),
+        _tile("Sets on hand", str(len(evidence.on_hand)), _keeps(tier)),
     ]
     if drill:
         late, lost = drill.rto > drill.rto_goal, drill.rpo > drill.rpo_goal

@@ -1,6 +1,6 @@
 """What differs between what was backed up and what came back, by name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from perene.contract.drill import Difference
 from perene.contract.recovery_set import Count, DatabaseFingerprint, FilesContent, ItemsContent, Role
@@ -25,16 +25,19 @@ def databases(name: str, expected: DatabaseFingerprint, found: DatabaseFingerpri
     )
 
 
-def roles(expected: Mapping[str, Role], found: Mapping[str, Role]) -> tuple[Difference, ...]:
-    """Roles that are missing or have lost attributes, memberships or settings. A place may have roles of its own."""
+def roles(expected: Mapping[str, Role], found: Mapping[str, Role], unjudged: Collection[str] = ()) -> tuple[Difference, ...]:
+    """Roles that are missing or have other attributes, memberships or settings. A place may have roles of its own.
+
+    unjudged: whose SUPERUSER is not compared.
+    """
     differences = []
     for name, role in expected.items():
         if name not in found:
             differences.append(Difference(kind="role", where=name, expected="present", found=ABSENT))
             continue
         for part in ("attributes", "member_of", "settings"):
-            # The superuser that made a server differs between a cluster and a cloud service; what a role may do does not.
-            wanted, there = set(getattr(role, part)) - {"SUPERUSER"}, set(getattr(found[name], part)) - {"SUPERUSER"}
+            ignored = {"SUPERUSER"} if name in unjudged else set()
+            wanted, there = set(getattr(role, part)) - ignored, set(getattr(found[name], part)) - ignored
             if wanted != there:
                 differences.append(
                     Difference(kind=f"role {part}", where=name, expected=", ".join(sorted(wanted)), found=", ".join(sorted(there)))

@@ -1,11 +1,12 @@
 """A dumped database back into a PostgreSQL: roles first, the database as it was made, its content in parallel, then its rights.
 
-A database carries its state in its comment, which changes in one transaction with its name: `perene SET restoring`, `complete`, `restored`.
+A database that is being restored says so in its comment (`marks`).
 """
 
+import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import secrets as random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +20,40 @@ from perene.contract.drill import CheckResult, Difference
 from perene.contract.recovery_set import DatabaseRecord, PostgresContent, Role
 from perene.contract.tier import Check
 from perene.errors import PereneError
+from perene.exit_codes import ExitCode
 from perene.restore import compare
+from perene.restore.job import MARGIN
+from perene.restore.marks import ADMINISTRATION, Mark, marks, named, set_comment
+from perene.restore.timescale import fill as fill_timescale
 
-ADMINISTRATION = "postgres"
 # Fast, and still safe: the mark of completeness is written by a synchronous commit, which flushes everything before it.
 FASTER = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c statement_timeout=0 -c lock_timeout=0"
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
 
-def mark(set_id: str, state: str) -> str:
-    """The comment of a database in a state of a restore."""
-    return f"perene {set_id} {state}"
-
-
-def comment(connection: psycopg.Connection[Any], database: str) -> str | None:
-    """The comment of a database; None when the database does not exist."""
-    query = "SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = %s"
-    found = connection.execute(query, [database]).fetchone()
-    return None if found is None else str(found[0])
+def room_on(admin: psycopg.Connection[Any], size: int, name: str) -> None:
+    """PereneError (exit 3) when a server does not have this much room. A managed service does not say, and grows by itself."""
+    try:
+        admin.execute("CREATE TEMPORARY TABLE IF NOT EXISTS room (bytes bigint)")
+        # Its working directory is the data directory.
+        admin.execute("COPY pg_temp.room FROM PROGRAM 'df --output=avail -B1 . | tail -n 1'")
+        free, log = admin.execute("SELECT max(bytes), pg_size_bytes(current_setting('max_wal_size')) FROM pg_temp.room").fetchall()[0]
+    except psycopg.errors.InsufficientPrivilege:
+        return
+    needed = round(size * MARGIN) + min(size, int(log))
+    if needed > int(free):
+        raise PereneError(
+            f"{needed / 1e9:.2f} GB are needed on the server, {int(free) / 1e9:.2f} GB are free",
+            where=name,
+            why="the copy lies beside the live databases for a while, and a full disk would stop the live server too",
+            fix="make its volume larger, or restore into another server with --to",
+            exit_code=ExitCode.CANNOT_TELL,
+        )
 
 
 def ensure_roles(server: Server, roles: Mapping[str, Role]) -> None:
     """Create the roles that are missing, and give each what it had. Passwords come from the vault, never from a backup."""
-    with server.connect(ADMINISTRATION, autocommit=True) as connection, _named("the roles"):
+    with server.connect(ADMINISTRATION, autocommit=True) as connection, named("the roles"):
         present = fingerprint.roles(connection)
         may_all = bool(connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchall()[0][0])
         for name, role in roles.items():
@@ -58,10 +70,10 @@ def ensure_roles(server: Server, roles: Mapping[str, Role]) -> None:
 
 def create(server: Server, database: str, record: DatabaseRecord, set_id: str) -> None:
     """An empty database as the recorded one was made, marked as not complete. An incomplete one of an earlier run is dropped first."""
-    with server.connect(ADMINISTRATION, autocommit=True) as connection, _named(database):
-        before = comment(connection, database)
+    with server.connect(ADMINISTRATION, autocommit=True) as connection, named(database):
+        before = marks(connection, [database]).get(database)
         if before is not None:
-            if not before.startswith("perene ") or before.endswith(" restored"):
+            if before.state not in {"restoring", "complete"}:
                 raise PereneError(
                     f"the database {database} exists already",
                     where=f"{server.host}:{server.port}",
@@ -79,52 +91,40 @@ def create(server: Server, database: str, record: DatabaseRecord, set_id: str) -
         if record.locale:
             options["ICU_LOCALE" if record.locale_provider == "i" else "BUILTIN_LOCALE"] = sql.Literal(record.locale)
         words = sql.SQL(" ").join(sql.SQL("{} {}").format(sql.SQL(name), value) for name, value in options.items())
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}").format(sql.Identifier(database), words))
-        set_comment(connection, database, mark(set_id, "restoring"))
+        clear(connection, database)
+        # A database cannot be created with its mark in one step: until it has both mark and name, its name alone says whose it is.
+        making = _making(database) + random.token_hex(3)
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}").format(sql.Identifier(making), words))
+        set_comment(connection, making, str(Mark(set_id, "restoring")))
+        connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(making), sql.Identifier(database)))
+
+
+def clear(connection: psycopg.Connection[Any], database: str) -> None:
+    """Drop what runs that died have left of a database before it had its name: it is empty."""
+    query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+    for (name,) in connection.execute(query, [_making(database)]).fetchall():
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
+
+
+def _making(database: str) -> str:
+    return f"perene_making_{hashlib.sha256(database.encode()).hexdigest()[:12]}_"
 
 
 def fill(server: Server, dump: Path, database: str, *, timescale: str | None, jobs: int | None = None) -> None:
     """The content of a dump into an empty database. timescale: the extension's version when it was dumped."""
     workers = jobs or min(8, os.cpu_count() or 2)
-    with server.tools() as env:
-        words = ["pg_restore", "--exit-on-error", "--no-password", "--no-tablespaces", f"--dbname={database}", f"--jobs={workers}"]
+    words = ["pg_restore", "--exit-on-error", "--no-password", "--no-tablespaces", f"--dbname={database}"]
+    with server.tools() as env, named(database):
         environment = env | {"PGOPTIONS": FASTER}
         if timescale is None:
-            process.run([*words, str(dump)], env=environment, what=f"restoring {database}")
-            return
-        _fill_timescale(server, words, env=environment, dump=dump, database=database, version=timescale)
-
-
-def _fill_timescale(server: Server, words: list[str], *, env: dict[str, str], dump: Path, database: str, version: str) -> None:
-    """As TimescaleDB demands: the very version first, its catalogue serially, no job awake before the comparison."""
-    what = f"restoring {database} with TimescaleDB {version}"
-    with server.connect(database, autocommit=True) as connection, _named(database):
-        connection.execute(sql.SQL("CREATE EXTENSION timescaledb VERSION {}").format(sql.Literal(version)))
-        connection.execute("SELECT public.timescaledb_pre_restore()")
-        listed = process.run(["pg_restore", "--list", str(dump)], what=what).decode().splitlines()
-        catalogue = [line for line in listed if " TABLE DATA _timescaledb_catalog " in line or " TABLE DATA _timescaledb_config " in line]
-        rest = dump.with_suffix(".rest"), dump.with_suffix(".catalogue")
-        rest[0].write_text("\n".join(line for line in listed if line not in catalogue) + "\n")
-        rest[1].write_text("\n".join(catalogue) + "\n")
-        process.run([*words, "--section=pre-data", str(dump)], env=env, what=what)
-        serially = [word for word in words if not word.startswith("--jobs")]
-        process.run([*serially, f"--use-list={rest[1]}", str(dump)], env=env, what=what)
-        process.run([*words, "--section=data", f"--use-list={rest[0]}", str(dump)], env=env, what=what)
-        process.run([*words, "--section=post-data", str(dump)], env=env, what=what)
-        # post_restore makes every policy due at once: a retention policy would delete what was just restored.
-        connection.execute("UPDATE _timescaledb_config.bgw_job SET scheduled = false WHERE id >= 1000")
-        connection.execute("SELECT public.timescaledb_post_restore()")
-
-
-def wake_timescale(server: Server, database: str) -> None:
-    """Jobs on again, after the comparison."""
-    with server.connect(database, autocommit=True) as connection:
-        connection.execute("UPDATE _timescaledb_config.bgw_job SET scheduled = true WHERE id >= 1000")
+            process.run([*words, f"--jobs={workers}", str(dump)], env=environment, what=f"restoring {database}")
+        else:
+            fill_timescale(server, dump, database, timescale, words=words, workers=workers, env=environment)
 
 
 def finish(server: Server, database: str, record: DatabaseRecord, set_id: str) -> None:
     """Settings and rights of the database itself, then the mark that it is complete."""
-    with server.connect(ADMINISTRATION, autocommit=True) as connection, _named(database):
+    with server.connect(ADMINISTRATION, autocommit=True) as connection, named(database):
         name = sql.Identifier(database)
         for entry in record.settings:
             role, setting = entry.split(" ", 1)
@@ -138,7 +138,7 @@ def finish(server: Server, database: str, record: DatabaseRecord, set_id: str) -
             connection.execute(sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(sql.SQL(privilege.rstrip("*")), name, who, option))
         if record.connection_limit >= 0:
             connection.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, sql.Literal(record.connection_limit)))
-        set_comment(connection, database, mark(set_id, "complete"))
+        set_comment(connection, database, str(Mark(set_id, "complete")))
 
 
 def compared(server: Server, database: str, original: str, content: PostgresContent) -> tuple[Difference, ...]:
@@ -147,13 +147,30 @@ def compared(server: Server, database: str, original: str, content: PostgresCont
         found = fingerprint.fingerprint(frozen)
         there = fingerprint.records(frozen.connection, [database])[database]
         roles = fingerprint.roles(frozen.connection)
+        unjudged = _unjudged(frozen.connection, content.roles, roles)
     expected = content.records[original]
     record = tuple(
         Difference(kind=f"database {part}", where=original, expected=str(getattr(expected, part)), found=str(getattr(there, part)))
         for part in type(expected).model_fields
         if getattr(expected, part) != getattr(there, part)
     )
-    return (*compare.databases(original, content.databases[original], found), *record, *compare.roles(content.roles, roles))
+    return (*compare.databases(original, content.databases[original], found), *record, *compare.roles(content.roles, roles, unjudged))
+
+
+def not_compared(server: Server, content: PostgresContent) -> tuple[str, ...]:
+    """What this server cannot have as the original had it, so that it was not compared."""
+    with server.connect(ADMINISTRATION, autocommit=True) as connection:
+        unjudged = _unjudged(connection, content.roles, fingerprint.roles(connection))
+    return tuple(f"SUPERUSER of role {name}" for name in unjudged)
+
+
+def _unjudged(connection: psycopg.Connection[Any], expected: Mapping[str, Role], found: Mapping[str, Role]) -> list[str]:
+    """Roles that are a superuser on one side only, where that is the server's doing: it makes its own administrator one, or nobody."""
+    me, all_powerful = connection.execute("SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user").fetchall()[0]
+    other = [
+        name for name in expected if name in found and ("SUPERUSER" in expected[name].attributes) != ("SUPERUSER" in found[name].attributes)
+    ]
+    return [name for name in other if name == me] if all_powerful else other
 
 
 def checked(server: Server, database: str, checks: tuple[Check, ...], original: str) -> tuple[CheckResult, ...]:
@@ -172,22 +189,9 @@ def checked(server: Server, database: str, checks: tuple[Check, ...], original: 
     return tuple(results)
 
 
-def set_comment(connection: psycopg.Connection[Any], database: str, text: str) -> None:
-    """Write a database's state."""
-    connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), sql.Literal(text)))
-
-
 def _assignment(setting: str) -> sql.Composed:
     name, value = setting.split("=", 1)
     # A list (search_path) is stored as it was written and must not be quoted as one value.
     listed = name in {"search_path", "DateStyle", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
     words = [sql.Literal(word.strip().strip('"')) for word in value.split(",")] if listed else [sql.Literal(value)]
     return sql.SQL("{} TO {}").format(sql.Identifier(*name.split(".")), sql.SQL(", ").join(words))
-
-
-@contextmanager
-def _named(where: str) -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as failure:
-        raise PereneError("the restore failed", where=where, why=str(failure).strip()) from None

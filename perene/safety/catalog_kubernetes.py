@@ -201,6 +201,16 @@ RUNS = Kind(
     other=DISRUPTIVE,
 )
 
+COLLECTION = Kind(
+    data=False,
+    gone=WEAKENS,
+    gone_reason="nobody collects the figures any more: what is wrong is not seen, and silence looks like health",
+    way_out="declare its successor first",
+    source=SERVICE,
+    rules=rows(("spec", "changed", WEAKENS, "other pods are collected, or more rarely"), source=SERVICE),
+    harmless=_HARMLESS,
+)
+
 BUDGET = Kind(
     data=False,
     gone=WEAKENS,
@@ -248,6 +258,8 @@ CATALOG: dict[str, Kind] = {
     "kubernetes:batch/v1:CronJob": CRON_JOB,
     "kubernetes:core/v1:ConfigMap": CONFIG_MAP,
     "kubernetes:monitoring.coreos.com/v1:PrometheusRule": ALERT_RULES,
+    "kubernetes:monitoring.coreos.com/v1:PodMonitor": COLLECTION,
+    "kubernetes:monitoring.googleapis.com/v1:PodMonitoring": COLLECTION,
     "kubernetes:rbac.authorization.k8s.io/v1:Role": ACCESS,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": ACCESS,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": ACCESS,

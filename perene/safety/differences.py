@@ -8,6 +8,8 @@ from perene.safety.comparisons import MISSING
 
 Change = tuple[Any, Any]
 _BOOKKEEPING = ("__defaults", "__meta", "__internal", "__fieldManager", "__initialApiVersion", "__inputs")
+# The Google provider's own copies of `labels` and `annotations`.
+_COPIES = ("pulumiLabels", "effectiveLabels", "effectiveAnnotations")
 
 
 def at(tree: Any, path: str) -> Any:
@@ -51,6 +53,33 @@ def related(one: str, other: str) -> bool:
     return one == other or one.startswith(other + ".") or other.startswith(one + ".")
 
 
+def as_adopted(step: Step) -> Step:
+    """An update that follows an import in one change, without what only the reading of the existing object brought in.
+
+    What the program never declared and the engine's own difference does not name stays as it is in the service.
+    """
+    if step.old is None or step.new is None:
+        return step
+    named = [change.path.split("[", maxsplit=1)[0] for change in step.changes]
+    brought = [
+        path
+        for path, (_, after) in _leaves(step.old.inputs, step.new.inputs, "")
+        if after is MISSING and not any(related(path, each) for each in named)
+    ]
+    return step.model_copy(update={"old": step.old.model_copy(update={"inputs": _without(step.old.inputs, brought)})}) if brought else step
+
+
+def _without(tree: dict[str, Any], paths: list[str], here: str = "") -> dict[str, Any]:
+    left = {
+        key: _without(value, paths, f"{here}{key}.") if isinstance(value, dict) else value
+        for key, value in tree.items()
+        if f"{here}{key}" not in paths
+    }
+    return {
+        key: value for key, value in left.items() if value == tree[key] or not isinstance(value, dict) or set(value) - set(_BOOKKEEPING)
+    }
+
+
 def changed(step: Step) -> dict[str, Change]:
     """path -> (old, new) of everything that differs: the inputs themselves, and what the engine's own difference names beyond them.
 
@@ -60,7 +89,7 @@ def changed(step: Step) -> dict[str, Change]:
     found = dict(_leaves(old.inputs if old else {}, new.inputs if new else {}, ""))
     for change in step.changes:
         path = change.path.split("[", maxsplit=1)[0]
-        if path.split(".", maxsplit=1)[0] in _BOOKKEEPING or any(related(leaf, path) for leaf in found):
+        if path.split(".", maxsplit=1)[0] in (*_BOOKKEEPING, *_COPIES) or any(related(leaf, path) for leaf in found):
             continue
         before = at(old.outputs, path) if old else MISSING
         after = (at(new.outputs, path) if new.outputs else at(new.inputs, path)) if new else MISSING

@@ -1,41 +1,46 @@
-"""When each store was last proven to come back, from signed drill records."""
+"""Drill records as evidence: signed by the jobs, and counted only where the signature holds."""
 
-import json
+import base64
 from pathlib import Path
-from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from perene.contract.drill import DrillRecord
+from perene.errors import PereneError
+from perene.safety import signing
+
+# A drill of these sources restored a whole set. One by point-in-time recovery proves another way back.
+OF_SETS = frozenset({"set", "sealed"})
+
+
+def signed(record: DrillRecord, private_key: bytes) -> DrillRecord:
+    """The record with its signature: over the document with an empty one."""
+    signature = signing.raw_signature(_message(record), private_key)
+    return record.model_copy(update={"signature": base64.b64encode(signature).decode()})
+
+
+def genuine(record: DrillRecord, public_key: bytes) -> bool:
+    """Whether the owner of the public key (PEM) signed exactly this record."""
+    try:
+        signature = base64.b64decode(record.signature, validate=True)
+    except ValueError:
+        return False
+    return signing.holds(_message(record), signature, public_key)
 
 
 def proven_drills(directory: Path, stack: str, key: Path) -> dict[str, str]:
     """Store -> when its last passed drill ended, from signed drill records. A record that is broken or unsigned counts for nothing."""
-    public = serialization.load_pem_public_key(key.read_bytes())
+    public = key.read_bytes()
     found: dict[str, str] = {}
     for path in sorted(directory.rglob("*.json")):
-        record = _record(path)
-        if record.get("document") != "drill" or record.get("stack") != stack or record.get("verdict") != "passed":
+        try:
+            record = DrillRecord.read(path)
+        except PereneError:
             continue
-        if isinstance(public, Ed25519PublicKey) and _signed(record, public):
-            for store in record.get("stores", {}):
-                found[store] = max(found.get(store, ""), str(record.get("finished")))
+        passed = record.stack == stack and record.verdict == "passed" and record.source in OF_SETS
+        if passed and genuine(record, public):
+            for store in record.stores:
+                found[store] = max(found.get(store, ""), record.finished)
     return found
 
 
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _signed(record: dict[str, Any], key: Ed25519PublicKey) -> bool:
-    """Ed25519 over the canonical document with an empty signature, in hexadecimal."""
-    payload = json.dumps(record | {"signature": ""}, indent=2, ensure_ascii=False) + "\n"
-    try:
-        key.verify(bytes.fromhex(str(record.get("signature"))), payload.encode())
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+def _message(record: DrillRecord) -> bytes:
+    return signing.message(record.KIND, record.model_copy(update={"signature": ""}).to_json())

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from perene.contract.steps import Step, StepDocument
 from perene.contract.verdict import Budget, EffectName, Finding, Verdict
+from perene.safety import schema_changes
 from perene.safety.catalog import Effect
 from perene.safety.differences import changed
 from perene.safety.gaps import find_gaps
@@ -46,10 +47,11 @@ def judge(
     for step in document.steps:
         by_urn.setdefault(step.urn, []).append(step)
     created = {urn for urn, steps in by_urn.items() if any(step.op == "create" for step in steps)}
+    schema = schema_changes.judgements(document.steps)
     findings = [
         _finding(steps, judgements, facts=facts, created=created, moment=moment)
         for urn, steps in by_urn.items()
-        if (judgements := judge_resource(steps, document.way, created))
+        if (judgements := [*judge_resource(steps, document.way, created), *schema.get(urn, ())])
     ]
     findings += _expired_openings(facts, moment)
     findings.sort(key=lambda finding: (-_ORDER[finding.effect], finding.urn))

@@ -77,8 +77,9 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _day(value: Any) -> date | None:
+    """The day, also when the engine's YAML reader made a timestamp of it (`2026-12-01 00:00:00 +0000 UTC`)."""
     try:
-        return date.fromisoformat(str(value))
+        return date.fromisoformat(re.sub(r"(T00:00:00Z| 00:00:00 \+0000 UTC)$", "", str(value)))
     except ValueError:
         return None
 

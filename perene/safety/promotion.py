@@ -1,21 +1,38 @@
 """Promotion as one pure function from evidence to a decision with every reason listed. Signatures were checked before."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from perene.contract.approval import ChangeApproval, StackEvidence
+from perene.contract.migration import MigrationApproval, MigrationStatus, RehearsalRecord
 from perene.contract.promotion import BreakGlass, Checklist, Decision, Demand, PromotionRules
+from perene.safety.signing import digest
 
 # What no emergency passes over: without these nobody knows what would be promoted, or who is responsible.
 _NEVER_WAIVED = {"commit", "approval"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The migrations of one database in both stacks.
+
+    status: files against the source's and the target's ledger; pending: digest of the scripts that the target lacks, empty for none;
+    rehearsal, approval: of those, as they lie in git (the approval's signature was verified).
+    """
+
+    status: MigrationStatus
+    pending: str
+    rehearsal: RehearsalRecord | None = None
+    approval: MigrationApproval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Everything that a decision rests on; signed documents were verified by the reader. target: None while nothing runs there.
 
-    approval: of the change in the target; gate: the approved effect stands in it; checklist, break_glass: None when there is none.
+    approval: of the change in the target; gate: the approved effect stands in it; checklist, break_glass: None when there is none;
+    schemas: `store/database` -> its migrations, for every one that the rules name.
     """
 
     source: StackEvidence
@@ -26,6 +43,7 @@ class Evidence:
     checklist: Checklist | None
     break_glass: BreakGlass | None
     rules: PromotionRules
+    schemas: Mapping[str, Schema] = field(default_factory=dict)
 
 
 def decide(evidence: Evidence, now: datetime) -> Decision:
@@ -71,6 +89,8 @@ def _demands(evidence: Evidence, now: datetime) -> Iterator[Demand]:
         yield _demand(f"drift-{stack.stack}", stack.drift == 0, f"{stack.drift} resources of {stack.stack} differ from what is declared")
         firing = ", ".join(stack.alerts) or "none"
         yield _demand(f"alerts-{stack.stack}", not stack.alerts, f"firing in {stack.stack}: {firing}")
+    for name in rules.migrations:
+        yield from _schema(name, evidence, now)
     yield from _approval(evidence, now)
     yield _checklist(evidence)
 
@@ -115,6 +135,37 @@ def _drills(stack: StackEvidence, limit: timedelta, now: datetime) -> Iterator[D
             yield _fresh(name, f"the proven drill of {store} in {stack.stack}", stack.drills[store], limit, now)
         else:
             yield _demand(name, met=False, reason=f"{store} in {stack.stack} was never proven to come back")
+
+
+def _schema(name: str, evidence: Evidence, now: datetime) -> Iterator[Demand]:
+    """The source has every migration of the commit with exactly this text; what the target lacks was rehearsed and approved."""
+    source, target, schema = evidence.source.stack, evidence.target_name, evidence.schemas.get(name)
+    if schema is None:
+        yield _demand(f"migrations-{name}", met=False, reason=f"no ledger of {name} in the evidence (perene evidence --sets)")
+        return
+    wrong = [f"{label} is {cells[source]} in {source}" for label, cells in schema.status.rows.items() if cells[source] != "applied"]
+    wrong += [f"{label} is {cells[target]} in {target}" for label, cells in schema.status.rows.items() if _strange(cells.get(target))]
+    yield _demand(f"migrations-{name}", not wrong, "; ".join(wrong) or f"{source} has all {len(schema.status.rows)} with this text")
+    if not schema.pending or target.rsplit("-", 1)[-1] not in evidence.rules.rehearsed_in:
+        return
+    record, approval = schema.rehearsal, schema.approval
+    if record is None or record.scripts != schema.pending or not record.passed:
+        what = "nobody rehearsed" if record is None else "a rehearsal of others, or one that failed, is there for"
+        yield _demand(f"rehearsal-{name}", met=False, reason=f"{what} the scripts that {target} lacks")
+        return
+    limit = timedelta(hours=evidence.rules.rehearsal_hours)
+    yield _fresh(f"rehearsal-{name}", f"the rehearsal on {record.recovery_set}", record.finished_at, limit, now)
+    given = approval is not None and approval.rehearsal == digest(record) and approval.approver not in approval.authors
+    yield _demand(
+        f"migration-approval-{name}",
+        approval is not None and given and _not_over(approval.expires, now),
+        f"{approval.approver} approved {approval.impact} until {approval.expires}" if approval else "nobody approved this rehearsal",
+    )
+
+
+def _strange(cell: str | None) -> bool:
+    """Neither there with the same text nor still to come."""
+    return cell not in {None, "applied", "pending"}
 
 
 def _approval(evidence: Evidence, now: datetime) -> Iterator[Demand]:

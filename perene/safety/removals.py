@@ -62,6 +62,9 @@ def _stateful_set(old: ResourceState, new: ResourceState | None, *, replaced: bo
         return Judgement(Effect.LOSES_DATA, "deleting the set deletes its volumes (whenDeleted is not Retain)", way_out)
     volumes, templates = at(old.inputs, "spec.template.spec.volumes"), at(old.inputs, "spec.volumeClaimTemplates")
     if "persistentVolumeClaim" not in repr(volumes) and templates in (MISSING, None, []):
+        labels = at(old.inputs, "metadata.labels")
+        if isinstance(labels, dict) and labels.get("perene.dev/keeps") == "nothing":
+            return Judgement(Effect.DISRUPTIVE, "a cache, which keeps nothing: its users find it empty or gone", "tell its users first")
         return Judgement(
             Effect.LOSES_DATA, "its data lies in its pods (no volume claim is declared) and goes with them", "give it a volume first"
         )

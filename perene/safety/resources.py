@@ -3,7 +3,7 @@
 from perene.contract.steps import Step, Way
 from perene.safety.catalog import UNKNOWN, Effect, Kind, Rule, is_right, kind_of
 from perene.safety.comparisons import MISSING, holds
-from perene.safety.differences import Change, at, changed
+from perene.safety.differences import Change, as_adopted, at, changed
 from perene.safety.judgement import Judgement
 from perene.safety.options import judge_options
 from perene.safety.removals import judge_removal
@@ -51,7 +51,7 @@ def judge_resource(steps: list[Step], way: Way, created: set[str]) -> list[Judge
             return [Judgement(each.effect, f"it no longer exists: {each.reason}", "restore it (perene restore)") for each in found]
     for step in steps:
         if step.op in STAYS:
-            found += _judge_stay(step, kind)
+            found += _judge_stay(as_adopted(step) if "import" in ops else step, kind)
         elif step.op == "create":
             found += _judge_create(step, kind, created)
         elif step.op == "import":

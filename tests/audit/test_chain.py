@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from perene.audit.chain import Chain, heads, lines, verify
-from perene.audit.store import AlreadyExistsError, DirectoryStore
+from perene.audit.store import AlreadyExistsError, Store, open_store
 from perene.cli.audit import app
 from perene.contract.audit import AuditLine
 from perene.errors import PereneError
 
 
-class Memory:
+class Memory(Store):
     """An object store that creates and reads, and that a test may damage behind its back."""
 
     def __init__(self) -> None:
@@ -123,20 +123,20 @@ def test_a_changed_line_whose_hash_was_computed_anew_is_found_by_the_next() -> N
 def test_two_processes_of_one_writer_share_the_chain_without_a_gap(tmp_path: Path) -> None:
     def work() -> None:
         for number in range(10):
-            Chain(DirectoryStore(tmp_path), "operator").append("drill", stack="s-dev", subject=str(number), result="done")
+            Chain(open_store(str(tmp_path)), "operator").append("drill", stack="s-dev", subject=str(number), result="done")
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    store = DirectoryStore(tmp_path)
+    store = open_store(str(tmp_path))
     assert sorted(line.sequence for line in lines(store)) == list(range(1, 31))
     assert verify(store, heads(store)) == []
 
 
 def test_a_directory_store_never_overwrites_and_leaves_no_half_object(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path)
+    store = open_store(str(tmp_path))
     store.create("audit/a/00000001.json", b"one")
     with pytest.raises(AlreadyExistsError):
         store.create("audit/a/00000001.json", b"two")
@@ -146,12 +146,12 @@ def test_a_directory_store_never_overwrites_and_leaves_no_half_object(tmp_path: 
 
 
 def test_an_unreadable_store_is_an_error_and_not_an_empty_audit(tmp_path: Path) -> None:
-    with pytest.raises(PereneError, match="not an empty one"):
-        verify(DirectoryStore(tmp_path / "gone"))
+    with pytest.raises(PereneError, match="it is not there"):
+        verify(open_store(str(tmp_path / "gone")))
 
 
 def test_the_command_says_whole_then_names_the_damage_and_exits_6(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path)
+    store = open_store(str(tmp_path))
     for number in range(3):
         Chain(store, "operator").append("restore", stack="s-dev", subject=f"set {number}", result="done")
     anchor = tmp_path / "anchor.json"

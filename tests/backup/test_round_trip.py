@@ -1,5 +1,6 @@
 """A backup is one only when it was restored and compared: on PostgreSQL 17 and restic of Debian 13."""
 
+import dataclasses
 import io
 import uuid
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from perene.backup.postgres import dump
 from perene.backup.postgres.server import Server
 from perene.backup.progress import Stages
 from perene.backup.repository import Repository
-from perene.contract.recovery_set import PostgresContent, StoreSet
-from perene.restore import postgres
+from perene.contract.recovery_set import PostgresContent, Role, StoreSet
+from perene.restore import compare, postgres
 
 RICH = Path(__file__).with_name("rich.sql").read_text()
 
@@ -51,10 +52,10 @@ def brought_back(server: Server, repository: Repository, store: StoreSet, name: 
     content = store.content
     assert isinstance(content, PostgresContent)
     target, file = f"{name}_back", folder / f"{name}.dump"
-    repository.fetch(repository.find(f"/main.{name}.dump", set="one"), file)
+    repository.fetch(repository.find(f"/main.{name}.dump.zst", set="one"), file)
     postgres.ensure_roles(server, content.roles)
     postgres.create(server, target, content.records[name], "one")
-    postgres.fill(server, file, target, timescale=None)
+    postgres.fill(server, file, target, timescale=content.databases[name].extensions.get("timescaledb"))
     postgres.finish(server, target, content.records[name], "one")
     return target
 
@@ -74,3 +75,16 @@ def test_everything_that_a_database_holds_comes_back_the_same(
     assert found.tables['Odd Näme.tab.le "q"'].rows == 1, "odd names are read too"
     assert found.tables["public.secret_rows"].rows == 2, "row-level security hides nothing from a backup"
     assert found.large_objects.rows == 1
+
+
+def test_a_superuser_is_compared_where_the_server_may_have_one_and_named_elsewhere(server: Server) -> None:
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute("CREATE ROLE boss; CREATE ROLE plain LOGIN")
+    expected = {"boss": Role(attributes=("SUPERUSER",), member_of=(), settings=()), "admin": Role(attributes=(), member_of=(), settings=())}
+    content = PostgresContent(databases={}, records={}, roles=expected)
+    assert postgres.not_compared(server, content) == ("SUPERUSER of role admin",), "a server's own administrator is its own matter"
+    found = {name: Role(attributes=(), member_of=(), settings=()) for name in expected}
+    assert [str(one) for one in compare.roles(expected, found)] == ["role attributes boss: expected SUPERUSER, found "]
+    as_plain = dataclasses.replace(server, user="plain")
+    assert postgres.not_compared(as_plain, content) == ("SUPERUSER of role boss", "SUPERUSER of role admin")
+    assert not compare.roles(expected, found, ("boss",))

@@ -3,20 +3,24 @@
 import io
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from perene.backup import keep, lock, sets
+from perene.audit.operation import record
+from perene.backup import files, keep, lock, sets
 from perene.backup.places import Directory
 from perene.backup.postgres.server import Server
 from perene.backup.progress import Stages
 from perene.backup.repository import Repository
 from perene.backup.run import DRIVERS, Job, make_set
+from perene.cli.audit import app as audit
 from perene.contract.recovery_set import FilesContent, StoreSet
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
+from perene.health.sources import repository as reader
 from tests.backup.tiers import tier
 
 
@@ -152,4 +156,71 @@ def test_a_set_over_postgres_carries_a_canary_and_the_tier(server: Server, repos
     assert made.canary is not None
     assert made.canary.parts[0].bytes < 50_000_000, "a canary stays small"
     assert made.tier.stores["main"].databases == {"empty_one": ("public",)}
-    assert set(DRIVERS) == {"postgres", "cloud-sql", "files"}
+    assert list(DRIVERS) == ["rabbitmq", "redis", "postgres", "cloud-sql", "qdrant", "files"], "what refers comes before what it refers to"
+
+
+def test_a_clock_that_jumps_never_makes_the_newest_set_look_old(repository: Repository, uploads: Path) -> None:
+    document, right = tier(repository.url, files=uploads), datetime(2026, 11, 26, 4, tzinfo=UTC)
+    made = {}
+    log = io.StringIO()
+    for name, now in {"right": right, "a year back": right - timedelta(days=365), "a year ahead": right + timedelta(days=365)}.items():
+        made[name] = make_set(document, repository, stages=Stages(log, live=False), now=now, with_canary=False)
+        assert [one.id for one in sets.on_hand(repository.snapshots())] == [one.id for one in made.values()], "the last made is the newest"
+    assert made["a year back"].started.startswith("2025-11-26"), "what the clock said stays on record"
+    assert "the clock says 2025-11-26" in log.getvalue()
+    for now in (right - timedelta(days=365), right, right + timedelta(days=380)):
+        plan = keep.apply(document, repository, now=now, dry_run=False, stages=quiet())
+        assert not plan.remove, f"nothing goes at {now}"
+    assert len(sets.on_hand(repository.snapshots())) == 3
+
+
+def test_a_set_anchors_the_audit_and_a_forged_copy_of_its_manifest_does_not_help(
+    repository: Repository, uploads: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    document = tier(repository.url, files=uploads)
+    monkeypatch.setattr("perene.audit.anchors.open_repository", lambda *_, **__: repository)
+    monkeypatch.setenv("PERENE_WRITER", "perene-backup")
+    with record("restore", document), record("backup", document):
+        made = make_set(document, repository, stages=quiet(), with_canary=False)
+    assert [(head.writer, head.sequence) for head in made.audit] == [("perene-backup", 2)]
+    file = tmp_path / "tier.json"
+    file.write_text(document.to_json())
+
+    def verdict(*words: str) -> int:
+        return CliRunner().invoke(audit, ["verify", repository.url, f"--tier={file}", *words]).exit_code
+
+    lines, copy = Path(repository.url, "audit/perene-backup"), Path(repository.url, f"evidence/sets/{made.id}.json")
+    assert verdict() == verdict("--password") == ExitCode.DONE
+    for number in (2, 3, 4):
+        (lines / f"{number:08d}.json").unlink()
+    assert verdict() == ExitCode.NOT_PROVEN, "what was cut off is missed"
+    copy.write_text(made.model_copy(update={"audit": ()}).to_json())
+    assert verdict() == ExitCode.DONE, "a copy beside the repository can be forged"
+    assert verdict("--password") == ExitCode.NOT_PROVEN, "the manifest inside cannot"
+    sealed = tmp_path / "manifest-from-the-sealed-copy.json"
+    sealed.write_text(made.to_json())
+    assert verdict(f"--anchor={sealed}") == ExitCode.NOT_PROVEN
+
+
+def test_whoever_watches_sees_a_real_set_a_held_lock_and_what_retention_removed(repository: Repository, uploads: Path) -> None:
+    document, watch = tier(repository.url, files=uploads), reader()
+    first = make_set(document, repository, stages=quiet(), with_canary=False, now=datetime(2026, 10, 1, tzinfo=UTC))
+    with lock.writer(Directory(Path(repository.url)), "backup", quiet()):
+        seen = watch(document)
+        assert not seen.problem
+        assert [(one.id, one.stores, one.on_hand) for one in seen.sets] == [(first.id, ("uploads",), True)]
+        assert seen.sets[0].bytes == first.bytes
+        assert watch(document).lock_age > 0
+    newer = [make_set(document, repository, stages=quiet(), with_canary=False) for _ in range(2)]
+    keep.make_room(document, repository, 5, dry_run=False, stages=quiet())
+    seen = watch(document)
+    assert {one.id for one in seen.on_hand} == {one.id for one in newer}
+    assert {one.id for one in seen.sets} == {first.id, *(one.id for one in newer)}, "the calendar goes on showing that it was made"
+    assert seen.lock_age == 0
+
+
+def test_the_directory_of_a_running_postgres_is_no_tree_of_files(server: Server, repository: Repository) -> None:
+    with pytest.raises(PereneError, match="directory of a running PostgreSQL") as refused:
+        files.backup(Path(server.host), repository=repository, set_id="x", store="uploads", stages=quiet())
+    assert "store of kind postgres" in str(refused.value)
+    assert not repository.snapshots()

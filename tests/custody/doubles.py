@@ -44,6 +44,9 @@ class DoubleOfClusterSecrets(ClusterSecrets):
         self.secrets[secret.name] = dict(content)
         return True
 
+    def retire(self, secret: Needed) -> None:
+        self.secrets.pop(secret.name, None)
+
 
 def reference(name: str, key: str) -> SecretRef:
     return SecretRef(vault="kubernetes", scope="lux", name=name, key=key)

@@ -8,10 +8,12 @@ import requests
 from moto.core.decorator import mock_aws
 
 from perene.contract.tier import SecretRef
+from perene.custody import vaults
 from perene.custody.aws_secrets import AwsSecrets
 from perene.custody.cloud_secrets import Vault
 from perene.custody.google_secrets import GoogleSecrets
 from perene.custody.needed import Needed
+from perene.custody.resolve import resolve
 from perene.errors import PereneError
 from tests.doubles import google
 
@@ -44,6 +46,16 @@ def test_a_value_is_written_once_and_read_back_byte_for_byte(vault: tuple[str, V
     key = bytes(range(32))
     assert secrets.create(wanted, {"": key})
     assert secrets.read([wanted]) == {"declared": {"": key}}
+
+
+def test_a_job_reads_the_value_and_nothing_else(vault: tuple[str, Vault], monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, secrets = vault
+    wanted = secret(kind, "declared")
+    monkeypatch.setattr(vaults, "cloud", lambda name: secrets if name == kind else None)
+    with pytest.raises(PereneError):
+        resolve(wanted.ref)
+    secrets.create(wanted, {"": b"the value"})
+    assert resolve(wanted.ref) == b"the value"
 
 
 def test_a_second_value_is_never_written_over_the_first(vault: tuple[str, Vault]) -> None:
@@ -88,3 +100,15 @@ def test_two_runs_at_once_leave_the_lower_version_as_the_value() -> None:
         assert not late.create(wanted, {"": b"late"})
         assert late.read([wanted]) == {"declared": {"": b"first"}}
         assert [version["state"] for version in double.values["secrets/projects/acme/secrets/declared"]] == ["ENABLED", "DISABLED"]
+
+
+def test_a_value_out_of_use_is_no_value_but_nothing_is_destroyed(vault: tuple[str, Vault]) -> None:
+    kind, secrets = vault
+    wanted = secret(kind, "declared")
+    secrets.create(wanted, {"": bytes(32)})
+    secrets.retire(wanted)
+    assert secrets.read([wanted]) == {}
+    secrets.retire(wanted)
+    if kind == "aws":
+        boto3.client("secretsmanager", region_name="sa-east-1").restore_secret(SecretId="declared")
+        assert secrets.read([wanted]) == {"declared": {"": bytes(32)}}

@@ -1,5 +1,6 @@
 """Secrets are made once, never overwritten, never made anew while something needs the lost one, and escrowed."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
+from perene.contract.tier import TierDocument
 from perene.custody import certificates, escrow, init, sentinel
 from perene.custody.needed import needed
 from perene.custody.vaults import Vaults
@@ -73,6 +75,18 @@ def test_a_lost_password_is_never_made_anew_while_its_volume_exists(tmp_path: Pa
         init.initialise(Vaults(vault), tier(), tmp_path, None)
     assert len(refused.value.problems) == 2, "all lost secrets are named at once"
     assert "perene-repository" in str(refused.value)
+
+
+def test_the_exporters_login_may_come_later_than_the_volume(tmp_path: Path) -> None:
+    plain = tier().model_dump(mode="json")
+    plain["stores"]["main"]["rights"]["monitor"] = "monitor"
+    password = {"vault": "kubernetes", "scope": plain["namespace"], "name": "main-g1-monitor", "key": "password"}
+    plain["stores"]["main"]["logins"]["monitor"] = {"user": "monitor", "password": password}
+    vault = DoubleOfClusterSecrets()
+    init.initialise(Vaults(vault), tier(), tmp_path, None)
+    vault.existing_claims = {"data-main-g1-0"}
+    report = init.initialise(Vaults(vault), TierDocument.parse(json.dumps(plain), "later"), tmp_path, None)
+    assert report.made == ("main-g1-monitor",), "an older tier gets it without a word about lost passwords"
 
 
 def test_a_guarded_tier_wants_an_escrow_recipient(tmp_path: Path) -> None:

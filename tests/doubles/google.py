@@ -2,7 +2,7 @@
 
 In memory, on loopback, no authentication. It keeps what it is sent, fills in what the services fill in (without which the provider sees
 a difference at the next preview), answers every operation as done, and counts the calls that change something. It checks nothing: what
-the services refuse is refused by the configuration, and tested there.
+the services refuse is refused by the configuration, and tested there. Only what a clone of Cloud SQL must meet fails on request.
 """
 
 import copy
@@ -38,6 +38,10 @@ class Google:
         self.values: dict[str, list[Json]] = {}
         self.mutations: list[str] = []
         self.calls: list[str] = []
+        # Cloud SQL: operations that are not simply done, how the next ones go wrong, and the newest moment that can be recovered.
+        self.operations: dict[str, Json] = {}
+        self.failing: set[str] = set()
+        self.recoverable = "2026-11-26T01:00:00.000Z"
         self.lock = threading.Lock()
         self.serial = 0
 
@@ -81,7 +85,15 @@ class Google:
         path = path.removeprefix("v1beta4/")
         parts = path.split("/")
         if parts[2] == "operations":
-            return 200, _operation(parts[1], parts[3])
+            return 200, self.operations.get(parts[3], _operation(parts[1], parts[3]))
+        if parts[-1] == "getLatestRecoveryTime":
+            return 200, {"kind": "sql#getLatestRecoveryTime", "latestRecoveryTime": self.recoverable}
+        if parts[-1] == "instances" and method == "GET":
+            return self._list(f"sql/{path}", "items")
+        if parts[-1] == "clone":
+            return self._clone(path.removesuffix("/clone"), body["cloneContext"])
+        if method == "DELETE" and "delete" in self.failing:
+            return 409, _error(409, "Operation failed because another operation was already in progress.")
         if parts[-1] in {"databases", "users"} and method == "GET":
             return self._list(f"sql/{path}", "items")
         if method == "GET":
@@ -103,6 +115,22 @@ class Google:
             instance = self._merge(f"sql/{path}", body)
             instance["settings"]["settingsVersion"] = str(int(instance["settings"]["settingsVersion"]) + 1)
         return 200, _operation(project, f"op-{self.serial}")
+
+    def _clone(self, source: str, context: Json) -> tuple[int, Json]:
+        """A clone inherits every setting of its source, its protections too. failing: how it goes wrong."""
+        project, made = source.split("/")[1], self.objects[f"sql/{source}"]
+        if "quota" in self.failing:
+            return 429, _error(429, "Quota exceeded for quota metric 'Mutate requests'")
+        operation = {**_operation(project, f"op-{self.serial}"), "operationType": "CLONE"}
+        if "clone" in self.failing:
+            operation["error"] = {"errors": [{"code": "INTERNAL_ERROR", "message": "the point in time is out of range"}]}
+        if "time-out" in self.failing:
+            operation["status"] = "RUNNING"
+        self._new_instance(project, {"name": context["destinationInstanceName"], "region": made["region"], "settings": made["settings"]})
+        clone = self.objects[f"sql/projects/{project}/instances/{context['destinationInstanceName']}"]
+        clone |= {"pointInTime": context["pointInTime"], "state": "PENDING_CREATE" if "never-ready" in self.failing else "RUNNABLE"}
+        self.operations[operation["name"]] = operation
+        return 200, {**operation, "status": "PENDING"}
 
     def _new_instance(self, project: str, body: Json) -> None:
         name = body["name"]
@@ -196,6 +224,9 @@ class Google:
         versions = self.values.get(key, [])
         name = key.removeprefix("secrets/")
         number, _, verb = rest.strip("/").partition(":")
+        if number == "latest" and not versions:
+            return 404, _error(404, f"{key} has no version")
+        number = str(len(versions)) if number == "latest" else number
         if verb == "access":
             return 200, {"name": f"{name}/versions/{number}", "payload": {"data": versions[int(number) - 1]["data"]}}
         if verb == "disable":
@@ -222,6 +253,10 @@ class Google:
             name = f"projects/{project}/serviceAccounts/{email}"
             account = {"name": name, "projectId": project, "uniqueId": str(10**20 + self.serial), "email": email, "oauth2ClientId": "1"}
             self.objects[f"iam/{name}"] = {**account, **body.get("serviceAccount", {})}
+            return self._get(f"iam/{name}")
+        if method == "POST" and path.endswith("/roles"):
+            name = f"{path}/{body['roleId']}"
+            self.objects[f"iam/{name}"] = {**body["role"], "name": name, "etag": f"e{self.serial}"}
             return self._get(f"iam/{name}")
         return self._plain("iam", method, path, body.get("serviceAccount", body))
 

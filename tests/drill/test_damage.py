@@ -11,11 +11,11 @@ import pytest
 from perene.backup.postgres import dump
 from perene.backup.postgres.server import Server
 from perene.backup.progress import Stages
-from perene.backup.repository import Repository
 from perene.contract.recovery_set import StoreSet
 from perene.drill import canary, proof
 from perene.drill.damage import CATALOGUE, Damage, of_day
 from perene.drill.scratch import scratch
+from tests.quick_key import new_repository
 from tests.servers import debian13
 
 SET = "20261124T010000Z-abcdef"
@@ -33,8 +33,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def carried(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[StoreSet, Path]:
     folder = tmp_path_factory.mktemp("canary")
-    repository = Repository(url=str(folder / "repository"), password=lambda: b"x", host="test")
-    repository.init()
+    repository = new_repository(folder / "repository")
     canary.make(server, SET)
     made = dump.backup(
         server,

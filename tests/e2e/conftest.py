@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perene.engine.target import of_stack
+from tests.e2e.systems import TIMES, chosen, table
 from tests.e2e.tier import ROOT, Tier
 
 
@@ -41,3 +42,11 @@ def kubeconfig(request: pytest.FixtureRequest) -> Path:
     where = of_stack(tier.root, tier.stack)
     os.environ["PATH"] = f"{Path(where.kubectl).parent}{os.pathsep}{os.environ['PATH']}"
     return where.kubeconfig
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    times = terminalreporter.config.stash.get(TIMES, {})
+    if times:
+        names, why = chosen()
+        terminalreporter.section(f"the systems {', '.join(names)} ({why}), seconds")
+        terminalreporter.write_line(table(times))

@@ -1,8 +1,6 @@
 """A migration on a full disk: nothing of it is left, the application's rows stay, and it runs when there is room again."""
 
-import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,26 +10,24 @@ import psycopg
 import pytest
 
 from perene.errors import PereneError
-from tests.migrate.conftest import Database, Server, binaries
+from tests.migrate.conftest import Database, Server
+from tests.servers import debian13
+from tests.small_disk import small_disk as mounted
 
 SIZE_MIB, BALLAST_MIB = 300, 120
 
 
 @pytest.fixture
 def small_disk() -> Iterator[Server]:
-    programs = binaries()
-    if programs is None or os.geteuid():
-        pytest.skip("needs root and a PostgreSQL server: a small disk is mounted")
     directory = Path(tempfile.mkdtemp(prefix="perene-pg."))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", directory], check=True)
     try:
-        server = Server(directory, programs)
-        server.start()
-        (directory / "ballast").write_bytes(b"\0" * BALLAST_MIB * 2**20)
-        yield server
-        server.stop()
+        with mounted(directory, SIZE_MIB * 2**20):
+            server = Server(directory, debian13())
+            server.start()
+            (directory / "ballast").write_bytes(b"\0" * BALLAST_MIB * 2**20)
+            yield server
+            server.stop()
     finally:
-        subprocess.run(["umount", "--lazy", directory], check=True)
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -1,7 +1,9 @@
 """`make up` for real, and everything short of destroying the volume: after each, the same rows. The tests run in this order."""
 
+import json
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -29,9 +31,9 @@ def test_a_second_run_changes_nothing_and_takes_at_most_15_seconds(tier: Tier) -
 
 
 def test_the_rows_survive_kill_9_of_the_server(tier: Tier) -> None:
-    rows = tier.rows()
+    rows, before = tier.rows(), tier.restarts()
     os.kill(tier.postmaster(), signal.SIGKILL)
-    eventually(lambda: tier.pod()["status"].get("containerStatuses", [{}])[0].get("restartCount", 0) > 0, "the container's restart")
+    eventually(lambda: tier.restarts() > before, "the container's restart")
     eventually(tier.ready, "the server to be ready again")
     assert tier.rows() == rows
 
@@ -124,11 +126,44 @@ def test_an_image_that_is_not_there_fails_clearly_and_another_one_helps(tier: Ti
     assert tier.rows() == rows
 
 
+def filling_pod(server: dict[str, Any]) -> str:
+    """A pod beside the server that leaves no room on its volume, whatever the server gives back."""
+    spec = server["spec"]
+    container = next(one for one in spec["containers"] if one["name"] == "postgres")
+    mounts = [one for one in container["volumeMounts"] if one["mountPath"] == "/var/lib/perene"]
+    script = "while :; do cat /dev/zero >> /var/lib/perene/filler 2>/dev/null; sleep 0.1; done"
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "filler", "namespace": server["metadata"]["namespace"]},
+            "spec": {
+                "automountServiceAccountToken": False,
+                "securityContext": spec["securityContext"],
+                "containers": [
+                    {
+                        "name": "filler",
+                        "image": container["image"],
+                        "command": ["sh", "-c", script],
+                        "securityContext": container["securityContext"],
+                        "volumeMounts": mounts,
+                    }
+                ],
+                "volumes": [one for one in spec["volumes"] if one["name"] == mounts[0]["name"]],
+            },
+        }
+    )
+
+
 def test_a_full_volume_fails_clearly_and_recovers_when_it_is_grown(tier: Tier) -> None:
     rows = tier.rows()
-    tier.execute("sh", "-c", "cat /dev/zero > /var/lib/perene/filler 2>/dev/null || true")
+    # A server that stops gives room back (write-ahead log that it kept for later), and may start once more in it. Another pod takes that.
+    tier.kubectl.run("create", "-f", "-", stdin=filling_pod(tier.pod()))
+    probe = "head -c 65536 /dev/zero > /var/lib/perene/probe && echo room; rm -f /var/lib/perene/probe"
+    eventually(lambda: "room" not in tier.execute("sh", "-c", probe), "the full volume")
     tier.kubectl.run("delete", "pod", "main-g1-0", "-n", tier.namespace, "--wait=true", seconds=60)
     done = tier.make("up")
+    tier.kubectl.run("delete", "pod", "filler", "-n", tier.namespace, "--wait=true", "--grace-period=0", "--force", seconds=60)
     assert done.returncode != 0
     assert "the volume is full" in done.stderr
     assert "Traceback" not in done.stderr

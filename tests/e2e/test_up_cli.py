@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import needs
-from tests.e2e.tier import Tier
+from tests.e2e.tier import WITHOUT_BACKUP, Tier
 
 pytestmark = [pytest.mark.e2e, needs("pulumi", "pulumi-resource-kubernetes")]
 
@@ -44,6 +44,7 @@ def test_a_killed_first_up_is_finished_by_running_it_again(by_cli: Tier) -> None
     done = by_cli.make("up")
     assert done.returncode == 0, done.stderr
     assert "all of them are ours, so they are taken over" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("first drill: passed, fingerprint equal, canary damage found ("), done.stderr
     by_cli.write_rows()
 
 
@@ -69,7 +70,7 @@ def test_the_state_holds_no_secret(by_cli: Tier) -> None:
 def test_a_tier_moves_from_embedded_to_the_cli_without_an_operation_left(tier: Tier) -> None:
     moved = another(tier, "moved")
     moved.path = tier.path
-    assert moved.make("up").returncode == 0
+    assert moved.make("up", WITHOUT_BACKUP).returncode == 0
     moved.write_rows()
     rows, pod = moved.rows(), moved.pod()["metadata"]["uid"]
     moved.path = os.environ["PATH"]
@@ -79,7 +80,7 @@ def test_a_tier_moves_from_embedded_to_the_cli_without_an_operation_left(tier: T
     assert moved.pod()["metadata"]["uid"] == pod, "nothing restarts"
     assert moved.rows() == rows
     moved.edit("slowQuery: 5s", "slowQuery: 6s")
-    changed = moved.make("up")
+    changed = moved.make("up", WITHOUT_BACKUP)
     assert changed.returncode == 0, changed.stderr
     assert moved.rows() == rows
     remove(moved)

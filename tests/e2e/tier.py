@@ -25,6 +25,8 @@ from perene.local.processes import load
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "direito-lux"
 ROWS = 20_000
+# `make up` for a test that is not about the tier's first set.
+WITHOUT_BACKUP = "UP=--no-first-backup"
 Done = subprocess.CompletedProcess[str]
 
 
@@ -55,10 +57,12 @@ class Tier:
         assert old in text, f"{old!r} is not in {file.name}"
         file.write_text(text.replace(old, new))
 
-    def make(self, target: str) -> Done:
-        """`make TARGET` in the copy, with the interpreter that runs the tests."""
+    def make(self, target: str, *variables: str) -> Done:
+        """`make TARGET VARIABLES` in the copy, with the interpreter that runs the tests."""
         ready = f"{self.root}/.venv/.ready"
-        return self._run(["make", "-s", "-o", ready, f"VENV={self.root}/.venv", f"PY={sys.executable}", f"STACK={self.stack}", target])
+        return self._run(
+            ["make", "-s", "-o", ready, f"VENV={self.root}/.venv", f"PY={sys.executable}", f"STACK={self.stack}", target, *variables]
+        )
 
     def perene(self, *words: str) -> Done:
         """`perene WORDS` in the copy."""
@@ -135,6 +139,11 @@ class Tier:
         """The server's pod."""
         found = self.kubectl.get("pod", "main-g1-0", self.namespace)
         return found or {"metadata": {"uid": ""}, "status": {}}
+
+    def restarts(self) -> int:
+        """How often the server's container was started again; the exporter beside it has a count of its own."""
+        statuses = self.pod()["status"].get("containerStatuses", [])
+        return sum(each.get("restartCount", 0) for each in statuses if each["name"] == "postgres")
 
     def ready(self) -> bool:
         """Whether the server's pod is ready."""

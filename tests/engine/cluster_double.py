@@ -30,13 +30,13 @@ class DoubleOfKubectl(Kubectl):
 
     def find(self, kinds: Sequence[str], *, namespace: str | None = None, selector: str = "") -> list[Manifest]:
         wanted = {name.partition(".")[0].rstrip("s") for name in kinds}
-        label, _, value = selector.partition("=")
+        labels = dict(pair.split("=", 1) for pair in selector.split(",") if pair)
         return [
             item
             for item in self.objects.values()
             if item["metadata"].get("namespace") == namespace
             and item["kind"].lower().removesuffix("y").rstrip("s") in {name.removesuffix("ie") for name in wanted}
-            and (not selector or item["metadata"].get("labels", {}).get(label) == value)
+            and labels.items() <= item["metadata"].get("labels", {}).items()
         ]
 
     def live(self, manifests: Iterable[Manifest]) -> list[Manifest]:

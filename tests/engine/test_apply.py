@@ -7,6 +7,7 @@ import pytest
 from perene.contract.steps import StepDocument
 from perene.engine import apply
 from perene.engine.dry_run import look
+from perene.engine.kubectl import Manifest
 from perene.engine.objects import batches, declared
 from perene.engine.program import Program
 from perene.engine.readiness import SLOW_KINDS
@@ -102,6 +103,21 @@ def test_what_left_the_program_is_pruned_but_never_a_claim_a_secret_or_what_a_co
     assert cluster.calls == [("delete", "configmaps", "old")]
     assert "  -  delete ConfigMap old" in shown, "the list is shown"
     assert any("PersistentVolumeClaim lux/data-main-g1-0 left the program and is kept" in line for line in shown)
+
+
+def test_what_belongs_to_no_namespace_goes_by_its_tiers_label_and_never_anothers() -> None:
+    def role(namespace: str) -> Manifest:
+        labels = {"perene.dev/stack": "dev", "perene.dev/namespace": namespace}
+        return {"apiVersion": "rbac/v1", "kind": "ClusterRole", "metadata": {"name": f"exporter-{namespace}", "labels": labels}}
+
+    cluster = DoubleOfKubectl([live(CONFIG), role("lux"), role("another")])
+    apply.apply(cluster, program(CONFIG), hooks())
+    gone = ("delete", "clusterroles.rbac.authorization.k8s.io", "exporter-lux")
+    assert cluster.calls == [gone], "another checkout's stack of the same name is left alone"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lux", "namespace": ""}}
+    cluster = DoubleOfKubectl([namespace, live(CONFIG), role("lux"), role("another")])
+    assert apply.destroy(cluster, program(CONFIG), hooks()) == ["ConfigMap lux/main", "ClusterRole exporter-lux"]
+    assert cluster.calls[-1] == gone
 
 
 def test_the_gate_is_asked_before_anything_is_sent() -> None:

@@ -14,7 +14,8 @@ from perene.engine import compare, page, picture, tree
 from perene.engine.program import Program, Registration, Secret
 from tests.house.stacks import ROOT, STACKS, program
 
-CPU_SECONDS = 1.5
+RATIO = 4.6
+LIBRARIES = "import pydantic, pulumi, yaml, pulumi_kubernetes.apps.v1, pulumi_kubernetes.core.v1"
 
 
 def shown(plan: PlanDocument) -> str:
@@ -126,17 +127,21 @@ def run_plan(*arguments: str, **environment: str) -> subprocess.CompletedProcess
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
-def test_the_dev_plan_takes_at_most_a_second_and_a_half() -> None:
-    run_plan("-m", "perene", "plan", "dev")  # compiles what is not compiled yet
-    taken = []
-    for _ in range(2):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        result = run_plan("-m", "perene", "plan", "dev", "--json")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert result.returncode == 0, result.stderr
-    PlanDocument.parse(result.stdout, "stdout")
-    assert min(taken) <= CPU_SECONDS, f"processor seconds (a busy machine does not count): {taken}"
+def processor_seconds(*arguments: str) -> tuple[float, subprocess.CompletedProcess[str]]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = run_plan(*arguments)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, result
+
+
+def test_the_dev_plan_costs_little_more_than_the_libraries_that_it_needs() -> None:
+    plan, libraries = ("-m", "perene", "plan", "dev", "--json"), ("-c", LIBRARIES)
+    for arguments in (plan, libraries):
+        run_plan(*arguments)  # compiles what is not compiled yet
+    taken = [(processor_seconds(*plan), processor_seconds(*libraries)[0]) for _ in range(2)]
+    PlanDocument.parse(taken[0][0][1].stdout, "stdout")
+    ratio = min(plan[0] for plan, _ in taken) / min(alone for _, alone in taken)
+    assert ratio <= RATIO, "1.5 s on the machine where the libraries take 0.66 s is 2.3; whatever the machine, twice that is a fault"
 
 
 @pytest.mark.parametrize(("stack", "absent"), [("dev", ("pulumi_gcp", "pulumi_aws")), ("prod", ("pulumi_aws",))])

@@ -14,10 +14,10 @@ from perene.health.certificates import not_after
 from perene.health.database import probe
 from perene.health.verdict import Finding, State
 from tests.health.cluster import tier
-from tests.migrate.conftest import Server, binaries
+from tests.migrate.conftest import Server
+from tests.servers import debian13
 
 PASSWORD = "pa ss'w\\rd-CANARY"
-pytestmark = pytest.mark.skipif(binaries() is None, reason="not installed: initdb")
 
 
 class TlsServer(Server):
@@ -53,9 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
     for parent in (directory, *directory.parents):
         if parent != Path("/tmp") and os.getuid() == 0 and str(parent).startswith("/tmp/"):
             parent.chmod(0o755)
-    programs = binaries()
-    assert programs
-    one = TlsServer(directory, programs)
+    one = TlsServer(directory, debian13())
     one.start()
     with psycopg.connect(one.conninfo("admin", "postgres"), autocommit=True) as admin:
         admin.execute(f"alter role admin password '{PASSWORD.replace(chr(39), chr(39) * 2)}'")

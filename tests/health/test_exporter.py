@@ -1,11 +1,14 @@
 """The exporter shows what is there, under the names the signals ask for, and makes silence visible."""
 
+import json
 import re
+import shutil
 import socket
 import ssl
 import struct
 import threading
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Template
@@ -17,12 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
+from perene.contract.schemas import example as contract_example
+from perene.contract.tier import TierDocument
 from perene.health.certificates import not_after
 from perene.health.exporter import Exporter
 from perene.health.facts import DrillFact, Evidence, SetFact
 from perene.health.logwatch import LogCounter, kind_of
 from perene.health.signals import SIGNALS
-from perene.health.sources import directory
+from perene.health.sources import directory, repository
 from tests.health.cluster import NAMESPACE, FakeApi, objects, tier
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
@@ -42,13 +47,12 @@ EVIDENCE = Evidence(
     sets=(one_set("old", NOW - 90000), one_set("new", NOW - 3600)),
     drills=(drill("old", NOW - 80000), drill("new", NOW - 1800)),
     sealed=NOW - 5,
-    lock_as_declared=True,
 )
 
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("perene.health.exporter.not_after", lambda *_: NOW + 1000)
+    monkeypatch.setattr("perene.health.exporter.not_after", lambda *_, **__: NOW + 1000)
 
     def show(api: FakeApi, evidence: Evidence = EVIDENCE, *, with_states: bool = True) -> tuple[dict[str, float], dict[str, str]]:
         exporter = Exporter(api=api, namespace=NAMESPACE, evidence=lambda _: evidence, with_states=with_states, clock=lambda: NOW)
@@ -70,6 +74,7 @@ def test_it_tells_ages_sizes_verdicts_and_states(shown) -> None:  # type: ignore
         f"perene_newest_set_timestamp_seconds{{{own}}}": NOW - 3600,
         f"perene_newest_proven_set_timestamp_seconds{{{own}}}": NOW - 3600,
         f"perene_newest_set_bytes{{{own}}}": 1000,
+        f"perene_newest_set_beyond_a_day_seconds{{{own}}}": 0,
         f"perene_newest_set_duration_seconds{{{own}}}": 12,
         'perene_drill_verdict{stack="direito-lux-dev"}': 1,
         'perene_sealed_copy_timestamp_seconds{stack="direito-lux-dev"}': NOW - 5,
@@ -93,8 +98,9 @@ def test_it_tells_ages_sizes_verdicts_and_states(shown) -> None:  # type: ignore
 
 def test_every_metric_that_a_cluster_signal_asks_for_is_shown_by_it_or_by_a_known_exporter(shown) -> None:  # type: ignore[no-untyped-def]
     found, _ = shown(FakeApi())
-    # what only a tier with Cloud SQL has is shown in test_cloud_sql_runs.py
-    names = {name.partition("{")[0] for name in found} | {"perene_automated_backup_timestamp_seconds"}
+    # what only a tier with Cloud SQL or with buckets has is shown in test_cloud_sql_runs.py and test_buckets.py
+    elsewhere = {"perene_automated_backup_timestamp_seconds", "perene_retention_lock_as_declared"}
+    names = {name.partition("{")[0] for name in found} | elsewhere
     beside = ("pg_", "perene_pg_", "redis_", "rabbitmq_", "cloudsql_googleapis_com:")
     for signal in SIGNALS:
         text = re.sub(r'"[^"]*"', "", Template(signal.expression).safe_substitute())
@@ -183,6 +189,56 @@ def test_evidence_of_a_directory_is_read_whole_or_called_unreadable(tmp_path: Pa
     assert directory(tmp_path)(tier()) == Evidence(), "an empty one is empty"
     (tmp_path / "sets/a.json").write_text("{")
     assert directory(tmp_path)(tier()).problem
+
+
+def beside_a_repository(root: Path) -> TierDocument:
+    """A repository's directory with what the jobs leave beside it: two sets, one of another stack, one removed."""
+    (root / "config").write_bytes(b"restic's")
+    example = json.loads(contract_example("recovery-set").read_text())
+    removal = json.loads(contract_example("removal").read_text())
+    for name, stack in (("20261124T010000Z-1a2b3c", "direito-lux-dev"), ("new", "direito-lux-dev"), ("other", "someone-dev")):
+        write(root, f"sets/{name}", example | {"id": name, "stack": stack})
+    write(root, "removed/20261124T010000Z-1a2b3c", removal)
+    where = {"kind": "volume", "url": str(root), "password": {"vault": "kubernetes", "scope": "x", "name": "y", "key": "z"}}
+    return tier(repository=where)
+
+
+def write(root: Path, name: str, content: object) -> None:
+    file = root / "evidence" / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content))
+
+
+def test_a_removed_set_is_told_of_and_no_longer_counted_on(tmp_path: Path) -> None:
+    found = repository()(beside_a_repository(tmp_path))
+    assert not found.problem
+    assert {one.id for one in found.sets} == {"20261124T010000Z-1a2b3c", "new"}
+    assert [one.id for one in found.on_hand] == ["new"]
+
+
+def test_a_repository_that_lost_its_configuration_is_unreadable(tmp_path: Path) -> None:
+    document = beside_a_repository(tmp_path)
+    (tmp_path / "config").unlink()
+    assert "configuration is gone" in repository()(document).problem
+    assert repository()(tier()).problem, "no repository is no empty one"
+
+
+def test_a_lock_ages_while_it_is_the_same_run_and_anew_with_the_next(tmp_path: Path) -> None:
+    document, now = beside_a_repository(tmp_path), [0.0]
+    read = replace(repository(), clock=lambda: now[0])
+
+    def at(seconds: float, run: str = "", restic: str = "") -> float:
+        now[0] = seconds
+        shutil.rmtree(tmp_path / "locks", ignore_errors=True)
+        (tmp_path / "locks").mkdir()
+        if run:
+            (tmp_path / "locks/perene-writer").write_text(json.dumps({"run": run, "beat": seconds}))
+        if restic:
+            (tmp_path / "locks" / restic).write_text("sealed")
+        return read(document).lock_age
+
+    ages = [at(0), at(10, "a"), at(310, "a"), at(610, "b", "r1"), at(910, "b", "r2"), at(1210, "", "r2"), at(1510)]
+    assert ages == [0, 0, 300, 0, 300, 300, 0]
 
 
 def test_prometheus_can_scrape_it(shown) -> None:  # type: ignore[no-untyped-def]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from perene.contract.tier import SecretRef
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.health import checks, growth, lost
 from perene.health.exporter import of_evidence
-from perene.health.facts import DrillFact, Evidence, SetFact
+from perene.health.facts import DrillFact, Evidence, SetFact, seal_of
 from perene.health.figures import of_samples, scraped
 from perene.health.signals import prometheus_groups, rules_for, targets_of
 from perene.health.states import moment
@@ -102,12 +103,27 @@ def test_a_fault_is_named_first_with_the_next_command(change: Callable[[dict[str
     assert [one.state for one in found] == sorted((one.state for one in found), reverse=True), "worst first"
 
 
+def weekly(days: float) -> SetFact:
+    """A set of a database so large that the next one is due after a week."""
+    return SetFact(id="o", finished=NOW - days * 86400, bytes=1, seconds=1, stores=("main",), every=7 * 86400)
+
+
+def test_a_weekly_set_is_late_after_its_week_and_not_before() -> None:
+    proof = DrillFact(**{**vars(DRILL), "set": "o", "finished": NOW - 6 * 86400})
+    found = findings(looked(evidence=Evidence(sets=(weekly(7.1),), drills=(proof,))))
+    assert {one.check: one.state for one in found if one.check in {"newest set", "proven set"}} == {
+        "newest set": State.FINE,
+        "proven set": State.FINE,
+    }
+
+
 @pytest.mark.parametrize(
     ("evidence", "check", "said"),
     [
         (Evidence(problem="gone"), "repository", "cannot be read"),
         (Evidence(), "newest set", "no recovery set yet"),
         (Evidence(sets=(SetFact(id="o", finished=NOW - 40 * 3600, bytes=1, seconds=1, stores=("main",)),)), "newest set", "40.0 h old"),
+        (Evidence(sets=(weekly(7.3),)), "newest set", "7.3 d old"),
         (Evidence(sets=(NEWEST,)), "proven set", "no set was ever restored"),
         (Evidence(sets=(NEWEST,), drills=(DrillFact(**{**vars(DRILL), "passed": False}),)), "drill", "the last restore drill failed"),
     ],
@@ -129,18 +145,50 @@ def test_alerts_that_the_prometheus_operator_holds_count_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("in_place", "in_set", "state"),
-    [("abc", "abc", State.FINE), ("abc", "", State.FINE), ("abc", "xyz", State.BAD), ("", "abc", State.BAD)],
+    ("fingerprint", "sealed", "opened", "state", "said"),
+    [
+        ("abc", b"sentinel", True, State.FINE, "as in the newest set; the last drill opened the sentinel with it"),
+        ("abc", b"", None, State.FINE, "the key abc is in place"),
+        ("abc", b"another", True, State.BAD, "is not the one that the newest set was made under"),
+        ("abc", b"sentinel", False, State.BAD, "did not open what was sealed under it"),
+        ("", b"sentinel", True, State.BAD, "carries no fingerprint"),
+    ],
 )
-def test_the_key_in_place_is_the_one_of_the_newest_set(in_place: str, in_set: str, state: State) -> None:
+def test_the_key_in_place_is_the_one_of_the_newest_set(
+    fingerprint: str, sealed: bytes, opened: bool | None, state: State, said: str
+) -> None:
     ref = {"vault": "kubernetes", "scope": NAMESPACE, "name": "perene-encryption-key", "key": "key"}
-    document = tier(encryption_key={"kind": "kubernetes", "ref": ref, "generation": 1})
+    document = tier(encryption_key={"kind": "kubernetes", "ref": ref, "sentinel": ref | {"name": "perene-sentinel"}, "generation": 1})
     answers = good()
-    labels = {"perene.dev/key-fingerprint": in_place} if in_place else {}
+    labels = {"perene.dev/key-fingerprint": fingerprint} if fingerprint else {}
     answers[f"{CORE}/secrets/perene-encryption-key"] = {"metadata": {"name": "perene-encryption-key", "labels": labels}}
-    evidence = Evidence(sets=(SetFact(**{**vars(NEWEST), "key": in_set}),), drills=(DRILL,))
-    subject = Tier(**{**vars(looked(answers, evidence)), "document": document})
-    assert [one.state for one in findings(subject) if one.check == "key"] == [state]
+    newest = SetFact(**{**vars(NEWEST), "key": seal_of(sealed) if sealed else ""})
+    evidence = Evidence(sets=(newest,), drills=(DrillFact(**{**vars(DRILL), "key_opened": opened}),))
+
+    def resolve(ref: SecretRef) -> bytes:
+        assert ref.name == "perene-sentinel", "the key itself is never read"
+        return b"sentinel"
+
+    subject = Tier(**{**vars(looked(answers, evidence)), "document": document, "resolve": resolve})
+    (finding,) = [one for one in findings(subject) if one.check == "key"]
+    assert finding.state is state
+    assert said in finding.what
+
+
+def test_after_a_rotation_the_newest_set_may_still_be_of_the_key_before() -> None:
+    def ref(name: str) -> dict[str, str]:
+        return {"vault": "kubernetes", "scope": NAMESPACE, "name": name, "key": "key"}
+
+    earlier = {"1": {"ref": ref("perene-encryption-key"), "sentinel": ref("before"), "in_use": True}}
+    key = {"kind": "kubernetes", "ref": ref("perene-encryption-key-g2"), "sentinel": ref("now"), "generation": 2, "earlier": earlier}
+    answers = good()
+    labelled = {"metadata": {"name": "x", "labels": {"perene.dev/key-fingerprint": "abc"}}}
+    answers[f"{CORE}/secrets/perene-encryption-key-g2"] = labelled
+    for seal, state in ((b"now", State.FINE), (b"before", State.FINE), (b"other", State.BAD)):
+        made = Evidence(sets=(SetFact(**{**vars(NEWEST), "key": seal_of(seal)}),), drills=(DRILL,))
+        changes = {"document": tier(encryption_key=key), "resolve": lambda one: one.name.encode()}
+        subject = Tier(**{**vars(looked(answers, made)), **changes})
+        assert [one.state for one in findings(subject) if one.check == "key"] == [state]
 
 
 def test_a_full_volume_is_bad_and_an_unmeasured_one_is_unknown() -> None:
@@ -214,6 +262,15 @@ def test_a_service_that_cannot_be_reached_from_here_is_unknown_and_never_called_
     assert "127.0.0.1 cannot be reached from here" in found[0].what
 
 
+def test_a_file_volume_is_mounted_where_the_application_likes() -> None:
+    main = tier().model_dump(mode="json")["stores"]["main"]
+    files = main | {"kind": "files", "workload": None, "endpoint": None}
+    subject = looked(good())
+    subject = Tier(**{**vars(subject), "document": tier(stores={"main": files})})
+    found = run({"volumes": checks.checks(subject)["volumes"]}, 5)
+    assert next(one for one in found if one.check == "volume").state == State.FINE
+
+
 def test_an_exporter_that_does_not_answer_is_named_as_that() -> None:
     with pytest.raises(PereneError, match="nobody tells how the backups are"):
         scraped(FakeApi(good()), NAMESPACE)
@@ -237,7 +294,7 @@ def test_lost_offers_a_restore_when_nothing_is_left() -> None:
 
     said = next(one for one in diagnosed(broken(remove)) if one.check == "volume")
     assert "no volume of it is left" in said.what
-    assert said.next.startswith("perene restore latest")
+    assert said.next.startswith("perene restore newest")
 
 
 def test_lost_names_a_wrong_owner() -> None:

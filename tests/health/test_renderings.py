@@ -1,14 +1,15 @@
 """Prometheus and Cloud Monitoring get the same signal: expression, duration, labels."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pulumi_gcp import monitoring
 
-from perene.health.prove import example_target, rule_of
-from perene.health.signals import SIGNALS, Target, cloud_condition, prometheus_groups, rules_for
+from perene.health.prove import rule_of
+from perene.health.runbooks import SETTINGS
+from perene.health.signals import SIGNALS, Target, cloud_condition, cloud_target, prometheus_groups, rules_for, settings_of, targets_of
 
 
 @pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.name)
@@ -50,12 +51,62 @@ def test_no_range_asks_cloud_monitoring_for_more_than_a_day() -> None:
         assert signal.hold * 60 <= 23.5 * 3600, signal.name
 
 
-def test_a_threshold_of_the_configuration_reaches_the_rule() -> None:
-    target = example_target("postgres")
-    given = {field.name: getattr(target, field.name) for field in fields(target)} | {"thresholds": {"volume-full": 0.9}}
-    rules = {rule.labels["signal"]: rule for rule in rules_for([Target(**given)])}
-    assert rules["volume-full"].expression.endswith("> 0.9")
-    assert rules["volume-nearly-full"].expression.endswith("> 0.8")
+def configured() -> dict[str, Any]:
+    """A tier document whose limits are all other than the signals' own."""
+    store = {
+        "kind": "postgres",
+        "workload": "main-g1",
+        "volume": {"claim": "c"},
+        "backup": {"ways": ["logical"]},
+        "slow_query": "750ms",
+        "free_space": 0.3,
+    }
+    backups = {"at": "01:00 UTC", "keep": {"daily": 7}, "drill_every": "7d", "sealed_every": "14d"}
+    words = {"stack": "s-prod", "owner": "o@example.com", "namespace": "n", "stores": {"main": store}}
+    return {**words, "backups": backups, "alerts": {"disk": 0.9, "connections": 0.7}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "signal", "compared", "said"),
+    [
+        ("postgres", "volume-full", "0.9", "over 90 % full"),
+        ("postgres", "volume-nearly-full", "0.7", "over 70 % full"),
+        ("postgres", "connections-high", "0.7", "over 70 % of the connections"),
+        ("postgres", "slow-query", "0.75", "over 750 ms"),
+        ("postgres", "backup-stale", "104400", "for 29 hours"),
+        ("postgres", "backup-unproven", "1231200", ""),
+        ("tier", "drill-overdue", "626400", "for 174 hours"),
+        ("sealed", "sealed-copy-overdue", "1296000", ""),
+        ("cloud-sql", "cloud-disk-full", "0.9", "over 90 % full"),
+        ("cloud-sql", "cloud-connections-high", "0.7", "over 70 % of the connections"),
+        ("cloud-sql", "backup-stale", "104400", "for 29 hours"),
+        ("cloud-sql", "backup-unproven", "1231200", ""),
+    ],
+)
+def test_a_limit_of_the_configuration_reaches_both_renderings_and_the_page(kind: str, signal: str, compared: str, said: str) -> None:
+    document = configured()
+    cloud = cloud_target(
+        stack="s-prod",
+        owner="o@example.com",
+        store="main",
+        database_id="p:i",
+        project="p",
+        slow_pattern="1",
+        max_connections=100,
+        limit_bytes=10**12,
+        settings=settings_of(document, "main"),
+    )
+    targets = [target for target in (*targets_of(document), cloud) if target.kind == kind]
+    (rule,) = [rule for rule in rules_for(targets) if rule.labels["signal"] == signal]
+    (in_prometheus,) = prometheus_groups([rule], "s")["groups"][0]["rules"]
+    assert re.search(rf"> {re.escape(compared)}(?![\d.])", in_prometheus["expr"]), in_prometheus["expr"]
+    assert cloud_condition(rule)["query"] == in_prometheus["expr"]
+    assert said in rule.annotations["summary"]
+
+
+def test_every_setting_is_one_that_the_configuration_can_say() -> None:
+    known = set(settings_of(configured(), "main"))
+    assert {signal.setting for signal in SIGNALS} - {""} == known == set(SETTINGS)
 
 
 def test_a_signal_whose_values_a_target_lacks_is_left_out() -> None:

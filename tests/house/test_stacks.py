@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from perene.engine.objects import batches, declared
 from perene.engine.program import Program, Secret
+from perene.engine.readiness import SLOW_KINDS
 from tests.house.stacks import STACKS, named_by_content, program
 
 # Names under which secrets travel, and the names that only refer to one.
@@ -97,3 +99,17 @@ def test_the_rules_see_what_they_forbid() -> None:
         assert naked_secrets(declares(naked)), f"{naked} must be seen"
     for clean in ({"passwordKeyRef": "name"}, {"secretName": "n"}, {"password": Secret("x")}, {"dsn": "host=h password=$PGPASSWORD"}):
         assert not naked_secrets(declares(clean)), f"{clean} is a reference"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_nothing_is_waited_for_that_mounts_a_claim_which_is_made_later(stack: str) -> None:
+    there: set[str] = set()
+    for group in batches(declared(program(stack)), SLOW_KINDS):
+        there |= {item.manifest["metadata"]["name"] for item in group if item.manifest["kind"] == "PersistentVolumeClaim"}
+        for item in group:
+            if item.manifest["kind"] in SLOW_KINDS:
+                pod = item.manifest["spec"]["template"]["spec"]
+                claims = {
+                    volume["persistentVolumeClaim"]["claimName"] for volume in pod.get("volumes", []) if "persistentVolumeClaim" in volume
+                }
+                assert claims <= there, f"{item.key} would wait for {claims - there} for ever: it depends on them"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from infra.config.load import ConfigError, load, read_stack_file
 from perene.contract.tier import TierDocument
 from perene.engine.monitor import run_program
 from tests.house.stacks import named_by_content
+from tests.infra.config.test_rejected import base
 
 ROOT = Path(__file__).parents[2]
 BASES = {stack: read_stack_file(ROOT / f"Pulumi.{stack}.yaml")[0] for stack in ("dev", "staging", "prod")}
@@ -49,7 +51,7 @@ CHOICES: dict[str, list[Any]] = {
     "stores.main.zone": ["southamerica-east1-a"],
     "stores.main.secondaryZone": ["southamerica-east1-b"],
     "stores.main.replica": [{"region": "us-east1"}],
-    "stores.main.adopt": [{"instance": "legacy-db"}],
+    "stores.main.adopt": [{"instance": "legacy-db", "databases": ["direito_lux"]}],
     "stores.main.denyPeriod": [{"start": "2026-12-01", "end": "2026-12-31"}],
     "stores.main.kmsKey": ["projects/p/locations/l/keyRings/r/cryptoKeys/k"],
     "stores.main.maxConnections": [200],
@@ -123,6 +125,14 @@ def test_a_tier_wholly_on_aws_is_accepted_and_builds() -> None:
     assert builds_or_is_refused("prod", tier), "an AWS tier must not be refused"
 
 
+@pytest.mark.parametrize("stack", ["services-dev", "services-staging", "services-prod"])
+def test_a_tier_with_every_kind_is_accepted_and_builds(stack: str) -> None:
+    tier = base(stack)
+    for store in tier["stores"].values():
+        store |= {"generation": 2, "retired": {"1": "2026-12-01"}}
+    assert builds_or_is_refused(stack, tier), "a tier with every kind must not be refused"
+
+
 def builds_or_is_refused(stack: str, value: dict[str, Any]) -> bool:
     try:
         tier = load(value, where="generated", stack=stack)
@@ -132,7 +142,7 @@ def builds_or_is_refused(stack: str, value: dict[str, Any]) -> bool:
     document = TierDocument.parse(json.dumps(made.outputs["tier"]), "generated")
     assert set(document.stores) == set(tier.stores)
     names = [
-        (r.type, r.inputs["metadata"]["namespace"], r.inputs["metadata"]["name"])
+        (r.type, r.inputs["metadata"].get("namespace"), r.inputs["metadata"]["name"])
         for r in made.resources
         if r.type.startswith("kubernetes:")
     ]
@@ -141,3 +151,33 @@ def builds_or_is_refused(stack: str, value: dict[str, Any]) -> bool:
         bare = [r.urn for r in made.resources if r.custom and not r.options.get("protect") and not named_by_content(r)]
         assert not bare, f"everything in a guarded tier is protected: {bare}"
     return True
+
+
+def test_jobs_see_what_is_copied_as_files_where_the_server_has_it_and_change_no_owner() -> None:
+    value = base("services-dev")
+    value["stores"]["events"]["messages"] = "stopped"
+    value["stores"]["media"]["owner"] = {"uid": 2000, "gid": 3000, "mode": "0770"}
+    made = run_program(
+        lambda: pulumi.export("tier", tiers.build(load(value, where="x", stack="services-dev"), "services-dev")),
+        project="perene",
+        stack="services-dev",
+        config={},
+        root=ROOT,
+    )
+    jobs = {
+        one.name: one.inputs["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in made.resources if one.type.endswith(":CronJob")
+    }
+    mounts = {mount["name"]: mount for mount in jobs["perene-backup"]["containers"][0]["volumeMounts"]}
+    stores = made.outputs["tier"]["stores"]
+    for store in ("events", "media"):
+        claim, path = stores[store]["volume"]["claim"], stores[store]["volume"]["mount_path"]
+        assert (mounts[claim]["mountPath"], mounts[claim]["readOnly"]) == (path, True)
+        volume = next(one for one in jobs["perene-backup"]["volumes"] if one["name"] == claim)
+        assert volume["persistentVolumeClaim"]["readOnly"] is True, "else the node would give every file to the job's group"
+    assert "data-queue-g1-0" not in mounts, "what is copied over the network is not mounted"
+    assert jobs["perene-backup"]["securityContext"]["supplementalGroups"] == [3000]
+    server = next(one for one in made.resources if one.name == "events-g1" and one.type.endswith(":StatefulSet"))
+    seen = {mount["name"]: mount["mountPath"] for mount in server.inputs["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]}
+    assert seen["data"] == stores["events"]["volume"]["mount_path"], "quorum queues hold absolute paths"
+    assert "events-g1" in str(jobs["perene-backup"]["affinity"])
+    assert not {"events-g1", "data-media-g1-0"} & set(str(jobs["perene-retention"]).split("'"))

@@ -9,6 +9,7 @@ from tests.house.stacks import program
 
 # Predefined roles: what of an object's life they allow. Source: cloud.google.com/storage/docs/access-control/iam-roles
 ROLES = {
+    "roles/storage.legacyBucketReader": {"look"},
     "roles/storage.objectViewer": {"read"},
     "roles/storage.objectCreator": {"create"},
     "roles/storage.objectUser": {"read", "create", "delete"},
@@ -72,8 +73,15 @@ def test_secrets_are_read_by_those_who_need_them_and_nobody_else(stack: str) -> 
 def test_a_login_to_an_instance_is_bound_to_the_tiers_own_instances(stack: str) -> None:
     roles = [r for r in program(stack).resources if r.type == "gcp:projects/iAMMember:IAMMember"]
     assert roles, "somebody must be able to log in"
+    own = {}
+    for made in (r for r in program(stack).resources if r.type == "gcp:projects/iAMCustomRole:IAMCustomRole"):
+        own[f"projects/{made.inputs['project']}/roles/{made.inputs['roleId']}"] = made.inputs["permissions"]
+    assert all(set(may) == {"cloudsql.backupRuns.create", "cloudsql.backupRuns.get", "cloudsql.instances.get"} for may in own.values())
+    assert len(own) == (stack == "prod"), "only who applies approved migrations takes restore points"
     for resource in roles:
-        assert resource.inputs["role"] in {"roles/cloudsql.client", "roles/cloudsql.instanceUser"}
+        looks = "-exporter@" in resource.inputs["member"]
+        known = {"roles/cloudsql.viewer"} if looks else {"roles/cloudsql.client", "roles/cloudsql.instanceUser", *own}
+        assert resource.inputs["role"] in known
         assert (
             f'resource.name == "projects/acme-{stack}/instances/direito-lux-{stack}-main-g1"' in resource.inputs["condition"]["expression"]
         )

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from infra.components.postgres_roles import Role, roles_sql
 from tests.migrate.conftest import Server, server
+from tests.servers import debian13
 
 __all__ = ["server"]
+ROOT = Path(__file__).parents[2]
 USERS = {"app": "read-write", "readonly": "read-only", "migrator": "ddl", "backup": "dump"}
 
 
@@ -51,6 +54,8 @@ def database(request: pytest.FixtureRequest, server: Server, tmp_path_factory: p
         done = run(server, "chief" if managed else "admin", sql, directory)
         assert done.returncode == 0, done.stderr
     with psycopg.connect(server.conninfo("migrator", name), autocommit=True) as migrator:
+        if managed:  # as perene migrate does where nobody may give the login its setting
+            migrator.execute("SET ROLE owner")
         migrator.execute("CREATE TABLE cases(id int generated always as identity primary key, title text)")
         migrator.execute("CREATE TABLE audit.log(line text)")
     return server, name
@@ -108,10 +113,14 @@ def test_what_the_migrator_makes_belongs_to_owner(database: tuple[Server, str]) 
 def test_backup_reads_under_row_level_security_or_says_that_it_cannot(database: tuple[Server, str], tmp_path: Path) -> None:
     server, name = database
     with psycopg.connect(server.conninfo("migrator", name), autocommit=True) as migrator:
+        migrator.execute("SET ROLE owner")
         migrator.execute("ALTER TABLE cases ENABLE ROW LEVEL SECURITY")
     if name == "own":
         dump = subprocess.run(
-            ["pg_dump", "-h", server.directory, "-U", "backup", "-d", name, "-t", "cases"], capture_output=True, text=True, check=False
+            [debian13() / "pg_dump", "-h", server.directory, "-U", "backup", "-d", name, "-t", "cases"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert dump.returncode == 0, dump.stderr
         return
@@ -124,6 +133,26 @@ def test_backup_reads_under_row_level_security_or_says_that_it_cannot(database: 
 def test_no_password_reaches_the_servers_log(database: tuple[Server, str]) -> None:
     server, _ = database
     assert "secret-of-" not in (server.directory / "log").read_text()
+
+
+def test_the_exporters_login_sees_figures_and_enters_no_database_of_the_application(server: Server, tmp_path: Path) -> None:
+    password = tmp_path / "monitor"
+    password.write_text("x")
+    sql = roles_sql([Role(name="monitor", right="monitor", password_file=str(password))], {"watched": ("public",)}, (), managed=False)
+    done = run(server, "admin", sql, tmp_path)
+    assert done.returncode == 0, done.stderr
+    with psycopg.connect(server.conninfo("monitor", "postgres"), autocommit=True) as monitor:
+        assert monitor.execute("select count(*) from pg_stat_activity where backend_type = 'checkpointer' and wait_event is not null")
+        queries = (ROOT / "infra/components/files/postgres-exporter-queries.yml").read_text()
+        row = monitor.execute(yaml.safe_load(queries)["perene_pg"]["query"]).fetchone()
+        assert row
+        assert 0 < row[1] < 0.1, "the share of transaction ids is seen, of every database"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            monitor.execute("select * from pg_authid")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(server.conninfo("monitor", "watched"))
+    with psycopg.connect(server.conninfo("admin", "postgres"), autocommit=True) as admin:
+        admin.execute("DROP DATABASE watched")
 
 
 def test_a_user_that_is_no_longer_declared_cannot_log_in(server: Server, tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.tier import LOCAL_IMAGES
+from perene.errors import PereneError
+from perene.exit_codes import ExitCode
 from perene.local import archive, images, layers
 
 SETTINGS = archive.Settings(command=("/x",), environment=("A=1",), user="10001:10001", stop_signal="SIGINT", labels=(("f", "debian-13"),))
@@ -47,6 +50,26 @@ def test_every_definition_is_read_and_names_its_family(name: str) -> None:
     assert image.reference.startswith("perene.local/"), "a local reference can never be pulled by mistake"
     assert dict(image.settings.labels)[images.FAMILY_LABEL] == image.family
     assert image.packages is None or image.packages.uid >= 10000, "a low uid may belong to somebody on the host"
+
+
+def test_the_program_names_the_images_that_are_defined_here() -> None:
+    defined = {path.parent.name: images.definition(path.parent.name).reference for path in images.DEFINITIONS.glob("*/image.toml")}
+    assert LOCAL_IMAGES.items() <= defined.items()
+
+
+def test_a_program_that_no_archive_has_is_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(layers, "packages", lambda *_: layers.program(Path("/bin/true"), "bin/base"))
+    monkeypatch.delenv("PERENE_QDRANT", raising=False)
+    with pytest.raises(PereneError, match="PERENE_QDRANT") as missing:
+        images.ensure("qdrant")
+    assert missing.value.exit_code == ExitCode.CANNOT_TELL
+    monkeypatch.setenv("PERENE_QDRANT", "/bin/ls")
+    with tarfile.open(images.ensure("qdrant")) as tar:
+        (manifest,) = json.loads((tar.extractfile("manifest.json") or pytest.fail("no manifest")).read())
+        layer = tar.extractfile(manifest["Layers"][-1])
+        with tarfile.open(fileobj=layer) as content:
+            assert [(entry.name, entry.mode) for entry in content] == [("usr/local/bin/qdrant", 0o755)]
 
 
 def test_a_changed_list_of_packages_is_another_cached_layer() -> None:

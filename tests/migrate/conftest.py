@@ -14,6 +14,7 @@ from perene.migrate.deploy import Applications, Deployment
 from perene.migrate.ledger import Actor
 from perene.migrate.scripts import load
 from perene.migrate.session import Limits
+from tests.servers import debian13
 
 ROLES = """
 CREATE ROLE owner NOLOGIN; CREATE ROLE migrator LOGIN; GRANT owner TO migrator; ALTER ROLE migrator SET role = 'owner';
@@ -28,13 +29,6 @@ QUICK = Limits(
     lock=Duration(300, "ms"), statement=Duration(30, "s"), blocked=Duration(1, "s"), concurrent=Duration(20, "s"), runner=Duration(20, "s")
 )
 NOTHING_RUNS = Applications(none_runs=True)
-
-
-def binaries() -> Path | None:
-    """The newest installed server's programs."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    found = str(installed[-1]) if installed else shutil.which("initdb")
-    return Path(found).parent if found else None
 
 
 class Server:
@@ -81,12 +75,9 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = binaries()
-    if found is None:
-        pytest.skip("not installed: initdb")
     # A socket's path may have 107 characters, and the server's user must reach it.
     directory = Path(subprocess.check_output(["mktemp", "-d", "/tmp/perene-pg.XXXXXX"], text=True).strip())
-    running = Server(directory, found)
+    running = Server(directory, debian13())
     running.start()
     yield running
     running.stop()

@@ -1,6 +1,7 @@
 """The migration Job through the recorded engine: once, as migrator, nobody's root, another name for other content."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -8,6 +9,7 @@ import pulumi.runtime
 import pytest
 
 from infra.components.migrations import CONFIG_MAP_BYTES, Migrations, MigrationsArgs
+from infra.tier_migrations import approvers
 
 SCRIPTS = {"001_tables.up.sql": "-- description: x\nSELECT 1;", "001_tables.down.sql": "SELECT 1;"}
 
@@ -76,6 +78,20 @@ def test_in_prod_it_asks_for_rehearsal_restore_point_and_approval() -> None:
     (shown,) = [volume["configMap"]["items"] for volume in pod["volumes"] if volume["name"] == "evidence"]
     assert {item["path"] for item in shown} == {"approval.json", "keys/ana@example.org.pub"}
     assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in made["ConfigMap"]["data"]), "what a ConfigMap accepts"
+
+
+def test_in_prod_the_job_finds_or_takes_its_restore_point_itself() -> None:
+    made = declared(approved=True, restore_point="sets:/repository", repository_claim="data-repository-0")
+    pod = made["Job"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["command"][-2:] == ["--restore-point", "sets:/repository"]
+    mounts = {mount["name"]: mount.get("readOnly") for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts["repository"] is True, "it reads what was told, and nothing else"
+
+
+def test_only_people_approve(tmp_path: Path) -> None:
+    for name in ("ana@example.org.pub", "prod.pub", "prod.age.pub"):
+        (tmp_path / name).write_text("PEM")
+    assert list(approvers(tmp_path)) == ["ana@example.org"], "the key of drills lies in the same place"
 
 
 def test_in_staging_it_asks_for_the_ledger_of_dev() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from perene.contract.migration import RehearsalRecord
 from perene.contract.values import Duration
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
-from perene.migrate import admission
+from perene.migrate import admission, restore_point
 from perene.migrate.deploy import Deployment
 from perene.migrate.ledger import Actor
 from perene.migrate.rehearse import Copy, named, rehearse
+from perene.migrate.restore_point import RestorePoint, taker
 from perene.migrate.scripts import load
 from tests.migrate.conftest import NOTHING_RUNS, QUICK, Database, Server
 
@@ -188,10 +190,49 @@ def test_a_cloud_sql_backup_counts_when_it_succeeded(tmp_path: Path) -> None:
         "instance": "lux-prod-main-g1",
     }
     path.write_text(json.dumps(run))
-    assert admission.read_restore_point(path, "main").name == "lux-prod-main-g1/17"
+    assert restore_point.read(path, "main").name == "lux-prod-main-g1/17"
     path.write_text(json.dumps({**run, "status": "FAILED"}))
     with pytest.raises(PereneError, match="the backup is FAILED"):
-        admission.read_restore_point(path, "main")
+        restore_point.read(path, "main")
+
+
+def test_a_restore_point_is_taken_only_when_everything_else_holds(server: Server, prod: Database, tmp_path: Path) -> None:
+    directory = evidence(tmp_path, record_of(server, prod), taken=datetime.now(UTC) - timedelta(days=1))
+    taken: list[str] = []
+
+    def take() -> RestorePoint:
+        taken.append("now")
+        return RestorePoint(name="lux/17", store="", at=datetime.now(UTC))
+
+    def attempt(at: Path) -> None:
+        ages = {"rehearsal_age": Duration(24, "h"), "restore_point_age": Duration(30, "m")}
+        found = admission.read(at, "main", keys=directory / "keys", take=take, **ages)
+        replace(prod.deployment(), admission=found).apply()
+
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(PereneError, match="nobody has seen these scripts run") as refused:
+        attempt(tmp_path / "nothing")
+    assert "restore" not in str(refused.value), "it would have been taken"
+    assert not taken
+    attempt(directory)
+    attempt(directory)
+    assert taken == ["now"], "once, and not for nothing to do"
+    assert "restore point lux/17" in str(prod.value("SELECT evidence FROM perene.migration_audit WHERE version = 3"))
+
+
+def test_the_newest_set_beside_the_repository_is_a_restore_point_when_it_is_new(tmp_path: Path) -> None:
+    (tmp_path / "evidence/sets").mkdir(parents=True)
+    for day in (1, 2):
+        stores = {"main": {"started": f"2026-11-0{day}T01:00:00+00:00"}}
+        told = {"document": "recovery-set", "id": f"S{day}", "finished": "", "stores": stores}
+        (tmp_path / f"evidence/sets/2026110{day}T010000Z-abcdef.json").write_text(json.dumps(told))
+    assert taker(f"sets:{tmp_path}", "main")().name == "S2"
+    with pytest.raises(PereneError, match="no recovery set is told"):
+        taker(f"sets:{tmp_path / 'evidence'}", "main")()
+    for wrong in ("cloud-sql:", "cloud-sql:one:two", "elsewhere:x", "sets"):
+        with pytest.raises(PereneError) as refused:
+            taker(wrong, "main")
+        assert refused.value.exit_code is ExitCode.USAGE
 
 
 class Result:

@@ -1,6 +1,7 @@
 """Each rule has a declaration that it refuses and one that it lets pass."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from policy.declared import Declared
 from policy.presence import PRESENCE_RULES
 from policy.rules import RULES
+from tests.house.stacks import STACKS, program
 
 INSTANCE = "gcp:sql/databaseInstance:DatabaseInstance"
 GOOD_INSTANCE: dict[str, Any] = {
@@ -306,6 +308,13 @@ CASES: dict[str, list[tuple[Declared, Declared]]] = {
             one("kubernetes:networking.k8s.io/v1:NetworkPolicy", {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}}),
         )
     ],
+    "owned": [
+        (
+            one("kubernetes:core/v1:ConfigMap", {"data": {"tier.json": json.dumps({"owner": owner})}}),
+            one("kubernetes:core/v1:ConfigMap", {"data": {"tier.json": json.dumps({"owner": "team@acme.example"})}}),
+        )
+        for owner in (None, "", "team", "a team@acme")
+    ],
     "steady-provider": [
         (one("pulumi:providers:kubernetes", changed(GOOD_PROVIDER, path, value)), one("pulumi:providers:kubernetes", GOOD_PROVIDER))
         for path, value in (("deleteUnreachable", "true"), ("clusterIdentifier", None), ("enableSecretMutable", "false"))
@@ -324,7 +333,7 @@ def test_a_rule_refuses_what_it_should_and_nothing_else(rule: Any) -> None:
 STORE = (INSTANCE, "urn:pulumi:prod::perene::x::main-g1-instance")
 SET = ("kubernetes:apps/v1:StatefulSet", "urn:pulumi:dev::perene::x::main-g1")
 PRESENT = {
-    "alerts-present": ([STORE], [STORE, ("gcp:monitoring/alertPolicy:AlertPolicy", "urn:pulumi:prod::perene::x::main-g1-alerts-disk")]),
+    "alerts-present": ([STORE], [STORE, ("gcp:monitoring/alertPolicy:AlertPolicy", "urn:pulumi:prod::perene::x::main-alerts-disk")]),
     "backup-present": (
         [STORE, ("gcp:storage/bucket:Bucket", "urn:pulumi:prod::perene::x::repository-bucket")],
         [
@@ -346,3 +355,9 @@ def test_a_rule_on_the_whole_stack_sees_what_is_missing(rule: Any) -> None:
     assert not rule.violations([("aws:s3/bucket:Bucket", "urn:pulumi:prod::other::x::y")]), (
         "another project's stack is none of its business"
     )
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_stack_of_the_repository_has_what_must_be_there(stack: str) -> None:
+    named = [(one.type, one.urn) for one in program(stack).resources]
+    assert not [found for rule in PRESENCE_RULES for found in rule.violations(named)]

@@ -1,9 +1,15 @@
 """What the report says, without a browser."""
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from perene.cli.report import app
+from perene.contract.schemas import example as contract_example
+from perene.exit_codes import ExitCode
 from perene.health.facts import DrillFact, Evidence
 from perene.report.page import day_state, page, problems
 from perene.report.plot import restore_times
@@ -55,3 +61,17 @@ def test_a_single_drill_and_a_goal_far_above_can_be_drawn() -> None:
     text = restore_times([one])
     assert "far above" in text
     assert text.count("<circle") == 1
+
+
+def test_the_command_reads_beside_the_tiers_repository(tmp_path: Path) -> None:
+    manifest = json.loads(contract_example("recovery-set").read_text()) | {"stack": "direito-lux-dev"}
+    (tmp_path / "evidence/sets").mkdir(parents=True)
+    (tmp_path / "evidence/sets/one.json").write_text(json.dumps(manifest))
+    (tmp_path / "config").write_bytes(b"restic's")
+    where = {"kind": "volume", "url": str(tmp_path), "password": {"vault": "kubernetes", "scope": "x", "name": "y", "key": "z"}}
+    (tmp_path / "tier.json").write_text(tier(repository=where).to_json())
+    out = tmp_path / "page.html"
+    done = CliRunner().invoke(app, ["dev", f"--tier={tmp_path / 'tier.json'}", f"--out={out}"])
+    assert done.exit_code == ExitCode.NOT_PROVEN, done.output
+    assert "1 sets, 0 drills" in done.output
+    assert "was ever restored and compared" in out.read_text()

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from perene.contract.approval import ChangeApproval, StackEvidence
+from perene.contract.migration import AppliedMigration, LedgerExport, MigrationApproval, RehearsalRecord
 from perene.contract.promotion import BreakGlass, Checklist, PromotionRules
 from perene.errors import PereneError
+from perene.migrate.scripts import digest, load
+from perene.migrate.status import compare
 from perene.safety import promotion_evidence, signing
-from perene.safety.promotion import Evidence, decide
+from perene.safety.promotion import Evidence, Schema, decide
 from tests.safety.keys import make_key
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -157,4 +160,98 @@ def test_evidence_counts_only_signed_and_for_its_own_stack(tmp_path: Path) -> No
         promotion_evidence.read(tmp_path, keys, **read)
     (tmp_path / "staging.json").write_text(stack("staging").to_json())
     with pytest.raises(PereneError):
+        promotion_evidence.read(tmp_path, keys, **read)
+
+
+LUX = Path(__file__).parents[2] / "examples/direito-lux/migrations"
+
+
+def ledger(environment: str, upto: int, **changed: str) -> LedgerExport:
+    applied = tuple(
+        AppliedMigration(
+            version=each.version,
+            name=each.name,
+            description="",
+            up_checksum=changed.get(each.label, each.up.checksum),
+            down_checksum=each.down.checksum,
+            applied_at=ago(hours=30),
+            by="ana",
+            commit=COMMIT,
+            milliseconds=1,
+        )
+        for each in load(LUX)[:upto]
+    )
+    return LedgerExport(environment=environment, database="lux", taken_at=ago(minutes=5), applied=applied, audit=())
+
+
+def rehearsal(**changes: Any) -> RehearsalRecord:
+    fields = {
+        "store": "main", "scripts": digest(load(LUX)[3:]), "recovery_set": "S", "finished_at": ago(hours=2), "by": "ana", "commit": COMMIT,
+        "restore_seconds": 1.0, "migration_seconds": 1.0, "total_seconds": 2.0, "impact": "SAFE", "migrations": (), "untouched": 3,
+        "differing": (), "passed": True,
+    }  # fmt: skip
+    return RehearsalRecord(**(fields | changes))
+
+
+def schema(*, staging: int = 4, prod: int = 3, record: RehearsalRecord | None = None, approver: str = "rui", **changed: str) -> Schema:
+    record = record or rehearsal()
+    files = load(LUX)
+    approved = MigrationApproval(
+        store="main", rehearsal=signing.digest(rehearsal()), impact="SAFE", authors=("ana",), approver=approver, at=ago(hours=1),
+        expires=ago(hours=-5),
+    )  # fmt: skip
+    return Schema(
+        status=compare(files, {"staging": ledger("staging", staging), "prod": ledger("prod", prod, **changed)}),
+        pending=digest(files[prod:]) if prod < len(files) else "",
+        rehearsal=record,
+        approval=approved,
+    )
+
+
+def with_schema(found: Schema | None) -> Evidence:
+    rules = PromotionRules(checklist=("on call knows",), migrations={"main/lux": "migrations"})
+    return evidence(rules=rules, schemas={"main/lux": found} if found else {})
+
+
+def test_with_migrations_in_order_it_promotes() -> None:
+    for found in (schema(), schema(prod=4, record=rehearsal(passed=False))):
+        assert unmet(with_schema(found)) == [], "a rehearsal is asked for only where something is pending"
+
+
+@pytest.mark.parametrize(
+    ("found", "demand"),
+    [
+        (None, "migrations-main/lux"),
+        (schema(staging=3), "migrations-main/lux"),
+        (schema(**{"002_indexes": "0" * 64}), "migrations-main/lux"),
+        (schema(record=rehearsal(passed=False)), "rehearsal-main/lux"),
+        (schema(record=rehearsal(finished_at=ago(hours=30))), "rehearsal-main/lux"),
+        (schema(record=rehearsal(scripts="0" * 64)), "rehearsal-main/lux"),
+        (schema(approver="ana"), "migration-approval-main/lux"),
+        (schema(record=rehearsal(untouched=4)), "migration-approval-main/lux"),
+    ],
+)
+def test_each_gap_in_the_migrations_stops_it(found: Schema | None, demand: str) -> None:
+    assert demand in unmet(with_schema(found))
+
+
+def test_ledgers_rehearsal_and_approval_are_read_where_they_lie(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    job, rui = make_key(keys, "job"), make_key(keys, "rui")
+    for name, upto in (("staging", 4), ("prod", 3)):
+        signed = signing.sign(stack(name, ledgers={"main/lux": ledger(name, upto)}), job, "job")
+        (tmp_path / f"{name}.json").write_text(signed.to_json())
+    (tmp_path / "rules.json").write_text(PromotionRules(migrations={"main/lux": str(LUX)}).to_json())
+    shown = tmp_path / "evidence/prod"
+    shown.mkdir(parents=True)
+    (shown / "rehearsal.json").write_text(rehearsal().to_json())
+    approved = schema().approval
+    assert approved is not None
+    (shown / "approval.json").write_text(signing.sign(approved, rui, "rui").to_json())
+    read = {"source": "staging", "target": "prod", "commit": COMMIT, "approval": None, "first": False, "git": tmp_path}
+    gathered = promotion_evidence.read(tmp_path, keys, **read)
+    names = {demand.name: demand.met for demand in decide(gathered, NOW).demands if "main/lux" in demand.name}
+    assert names == {"migrations-main/lux": True, "rehearsal-main/lux": True, "migration-approval-main/lux": True}
+    (shown / "approval.json").write_text((shown / "approval.json").read_text().replace("SAFE", "LOCKS"))
+    with pytest.raises(PereneError, match="signature"):
         promotion_evidence.read(tmp_path, keys, **read)

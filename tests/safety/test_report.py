@@ -4,12 +4,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
+from perene.contract import schemas
+from perene.contract.drill import DrillRecord
 from perene.contract.verdict import Verdict
-from perene.safety import gate, reading, report
-from perene.safety.drills import proven_drills
+from perene.safety import drills, gate, reading, report
 from tests.safety import recorded
 from tests.safety.keys import make_key
 
@@ -69,24 +67,18 @@ def test_a_retired_generation_may_not_go_before_its_date_nor_with_its_successors
 
 
 def test_only_signed_and_passed_drills_prove_anything(tmp_path: Path) -> None:
-    key = serialization.load_pem_private_key(make_key(tmp_path / "keys", "drill"), None)
-    assert isinstance(key, Ed25519PrivateKey)
+    key = make_key(tmp_path / "keys", "prod")
+    example = DrillRecord.read(schemas.example("drill")).model_copy(update={"stack": "prod", "verdict": "passed"})
 
     def write(name: str, *, signed: bool = True, **changes: object) -> None:
-        record = {
-            "document": "drill",
-            "stack": "prod",
-            "verdict": "passed",
-            "finished": name,
-            "stores": {"main": {}},
-            "signature": "",
-        } | changes
-        payload = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        record["signature"] = key.sign(payload.encode()).hex() if signed else "00"
-        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+        record = example.model_copy(update={"finished": name, **changes})
+        (tmp_path / f"{name}.json").write_text((drills.signed(record, key) if signed else record).to_json())
 
     write("2026-11-20")
     write("2026-11-23", verdict="failed")
     write("2026-11-22", signed=False)
     write("2026-11-21", stack="staging")
-    assert proven_drills(tmp_path, "prod", tmp_path / "keys" / "drill.pub") == {"main": "2026-11-20"}
+    write("2026-11-24", source="pitr")
+    (tmp_path / "2026-11-25.json").write_text((tmp_path / "2026-11-20.json").read_text().replace("2026-11-20", "2026-11-25"))
+    (tmp_path / "torn.json").write_text("{")
+    assert drills.proven_drills(tmp_path, "prod", tmp_path / "keys" / "prod.pub") == {"main": "2026-11-20"}

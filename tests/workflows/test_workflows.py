@@ -1,5 +1,6 @@
 """The workflows for users: least rights, pinned actions, nothing interpolated into a shell, and main's judge."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from tests.conftest import needs
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
 
 
@@ -104,7 +106,9 @@ def test_zizmor_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@needs("actionlint")
+@needs("go")
 def test_actionlint_finds_nothing() -> None:
-    done = subprocess.run(["actionlint", *map(str, FILES)], capture_output=True, text=True, check=False)
+    # A Go module, built once and kept by Go's own cache; its package in PyPI only downloads it from elsewhere.
+    command = ["go", "run", ACTIONLINT, *map(str, FILES)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env={**os.environ, "GOFLAGS": "-mod=mod"})
     assert done.returncode == 0, done.stdout + done.stderr

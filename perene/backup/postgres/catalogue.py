@@ -25,6 +25,23 @@ TABLES = f"""
 SELECT n.nspname, c.relname, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND c.relpersistence <> 't' AND {_own("pg_class", "c.oid")} ORDER BY 1, 2"""
 
+# Rows that belong to the user in tables that belong to an extension: what pg_dump dumps of them, by the extension's own condition.
+CONFIGURATION = """
+SELECT n.nspname, c.relname, e.condition FROM pg_extension x, unnest(x.extconfig, x.extcondition) e (oid, condition)
+JOIN pg_class c ON c.oid = e.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND NOT (x.extname = 'timescaledb' AND c.relname = 'metadata') ORDER BY 1, 2"""
+
+# A hypertable's content is in its children, compressed ones among them: it is read as a whole. Views of aggregates have one beneath them.
+HYPERTABLES = "SELECT schema_name, table_name FROM _timescaledb_catalog.hypertable WHERE compression_state <> 2 ORDER BY 1, 2"
+
+# TimescaleDB's table of jobs changed its schema between 2.19 and 2.29. A restore puts jobs to sleep, and a setting of the database says
+# which ones: in a comparison they are awake.
+JOB_TABLES = {("_timescaledb_config", "bgw_job"), ("_timescaledb_catalog", "bgw_job")}
+ASLEEP = "perene.asleep"
+JOBS = f"""
+(SELECT to_jsonb(j) || jsonb_build_object('scheduled', scheduled OR
+   id::text = ANY (string_to_array(coalesce(current_setting('{ASLEEP}', true), ''), ','))) FROM {{table}} j {{condition}})"""
+
 SEQUENCES = f"""
 SELECT n.nspname || '.' || c.relname,
        coalesce((SELECT s.last_value FROM pg_sequences s WHERE s.schemaname = n.nspname AND s.sequencename = c.relname), -1)
@@ -112,10 +129,11 @@ SELECT r.rolname, array_remove(ARRAY[CASE WHEN rolsuper THEN 'SUPERUSER' END, CA
   ARRAY(SELECT unnest(s.setconfig) FROM pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0 ORDER BY 1)
 FROM pg_roles r WHERE r.rolname !~ '^pg_' AND r.rolname !~ '^cloudsql' ORDER BY 1"""
 
-DATABASES = f"""
+DATABASES = rf"""
 SELECT d.datname, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datlocprovider::text,
   coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', ''), d.datcollate::text, d.datctype::text, d.datconnlimit,
-  ARRAY(SELECT coalesce(r.rolname, '') || ' ' || unnest(s.setconfig) FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
-        WHERE s.setdatabase = d.oid ORDER BY 1),
+  ARRAY(SELECT coalesce(r.rolname, '') || ' ' || v
+        FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) v
+        WHERE s.setdatabase = d.oid AND v !~ '^perene\.' ORDER BY 1),
   string_to_array({_rights("d.datacl", "d", "d.datdba")}, ',')
 FROM pg_database d WHERE d.datname = ANY(%s)"""

@@ -1,7 +1,7 @@
 """The PostgreSQL driver's way out: every database of a store, dumped at full speed from the snapshot that is fingerprinted.
 
-Uncompressed, because restic then finds what did not change and compresses the rest itself; straight into the repository, so that no
-copy as large as the database is ever made.
+Uncompressed and packed on its way (`packing`), so that restic finds what did not change; straight into the repository, so that no copy as
+large as the database is ever made.
 """
 
 import time
@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from perene.backup import process
+from perene.backup import packing, process
 from perene.backup.postgres import fingerprint
 from perene.backup.postgres.server import Server
 from perene.backup.progress import Stages
 from perene.backup.repository import Repository
+from perene.contract.migration import LedgerExport
 from perene.contract.recovery_set import DatabaseFingerprint, Part, PostgresContent, StoreSet
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
+from perene.migrate import ledger
 
 MAJORS = (15, 16, 17)
+SIZES = "SELECT datname, pg_database_size(oid) FROM pg_database WHERE datname = ANY(%s)"
 
 
 def backup(
@@ -38,6 +41,7 @@ def backup(
         version = str(look.execute("SHOW server_version").fetchall()[0][0])
         _same_major(dump_tool, version, store)
         records, roles = fingerprint.records(look, databases), fingerprint.roles(look)
+        sizes = {str(name): int(str(size)) for name, size in look.execute(SIZES, [list(databases)]).fetchall()}
         warnings = _warnings(
             look.execute("SELECT gid, database FROM pg_prepared_xacts WHERE database = ANY(%s)", [list(databases)]).fetchall()
         )
@@ -48,20 +52,23 @@ def backup(
         )
     parts: list[Part] = []
     prints: dict[str, DatabaseFingerprint] = {}
+    ledgers: dict[str, LedgerExport] = {}
     seconds = {"dump": 0.0, "fingerprint": 0.0}
     position = ""
     for database in databases:
         with fingerprint.freeze(server, database) as frozen, server.tools() as env:
             position = frozen.position
             begin = time.monotonic()
-            path = f"/{store}.{database}.dump"
+            path = f"/{store}.{database}.dump{packing.SUFFIX}"
             with stages.stage("dump", f"{store}/{database}") as progress:
-                snapshot = repository.backup_command(
+                snapshot = repository.backup_packed(
                     [
                         "pg_dump",
                         "--format=custom",
                         "--compress=none",
                         f"--snapshot={frozen.snapshot}",
+                        # Behind somebody who waits to change a table, while we hold it: without an end, both would wait for ever.
+                        "--lock-wait-timeout=60s",
                         "--no-password",
                         f"--dbname={database}",
                     ],
@@ -74,6 +81,8 @@ def backup(
             middle = time.monotonic()
             with stages.stage("fingerprint", f"{store}/{database}"):
                 prints[database] = fingerprint.fingerprint(frozen)
+                if ledger.exists(frozen.connection):
+                    ledgers[database] = ledger.document(frozen.connection, "")
             seconds["dump"] += middle - begin
             seconds["fingerprint"] += time.monotonic() - middle
             parts.append(Part(name=database, path=path, bytes=snapshot.size))
@@ -85,9 +94,10 @@ def backup(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         position=position,
         parts=tuple(parts),
-        content=PostgresContent(databases=prints, records=records, roles=roles),
+        content=PostgresContent(databases=prints, records=records, roles=roles, sizes=sizes),
         seconds={name: round(value, 3) for name, value in seconds.items()},
         warnings=warnings,
+        ledgers=ledgers,
     )
 
 

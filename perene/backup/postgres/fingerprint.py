@@ -20,16 +20,23 @@ from perene.backup.postgres.server import Server
 from perene.contract.recovery_set import Count, DatabaseFingerprint, DatabaseRecord, Role
 from perene.errors import PereneError
 
-TIMESCALE = "SELECT hypertable_schema, hypertable_name FROM timescaledb_information.hypertables"
+ATTEMPTS, PATIENCE = 5, "300ms"
+FIXES: dict[type[psycopg.Error], str] = {
+    psycopg.errors.InsufficientPrivilege: "the backup login needs pg_read_all_data and BYPASSRLS",
+    psycopg.errors.LockNotAvailable: "a table was locked for more than a minute: find who holds it (pg_locks), and run the backup again",
+    psycopg.errors.OutOfMemory: "every table takes a lock: raise max_locks_per_transaction until its product with max_connections is more",
+    psycopg.OperationalError: "see that the server runs, and run the backup again: the earlier sets are untouched",
+}
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table to be read. whole: with its children (a TimescaleDB hypertable, whose chunks are its content)."""
+    """A table to be read. whole: with its children (a TimescaleDB hypertable, whose chunks are its content); condition: which rows."""
 
     schema: str
     name: str
-    whole: bool
+    whole: bool = False
+    condition: str = ""
 
     @property
     def key(self) -> str:
@@ -39,7 +46,10 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """A database held still: its tables locked against changes of their definition, its snapshot exported."""
+    """A database held still: its tables locked against changes of their definition, its snapshot exported.
+
+    What no lock holds still (functions, views, rights) is read at once, beside the dump's own reading of it, and not after the dump.
+    """
 
     server: Server
     database: str
@@ -47,19 +57,17 @@ class Frozen:
     snapshot: str
     position: str
     tables: tuple[Table, ...]
+    objects: dict[str, str]
+    extensions: dict[str, str]
     sequences: dict[str, int]
 
 
 @contextmanager
 def freeze(server: Server, database: str) -> Iterator[Frozen]:
     """Hold one database still for a dump and its fingerprint. Writers go on; a change of a table's definition waits."""
-    with server.connect(database, autocommit=True) as look, server.connect(database) as connection:
+    with server.connect(database, autocommit=True) as look, server.connect(database, autocommit=True) as connection:
         try:
-            names = [sql.Identifier(schema, name) for schema, name, kind in _rows(look, catalogue.TABLES) if kind == "r"]
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            # Locked before the snapshot is taken, so that no definition can change between the two.
-            for start in range(0, len(names), 500):
-                connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(", ").join(names[start : start + 500])))
+            _lock(look, connection)
             snapshot, position = _rows(
                 connection, "SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_current_wal_lsn()::text END"
             )[0]
@@ -70,6 +78,8 @@ def freeze(server: Server, database: str) -> Iterator[Frozen]:
                 snapshot=snapshot,
                 position=position,
                 tables=_tables(connection),
+                objects=_objects(connection),
+                extensions=dict(_rows(connection, catalogue.EXTENSIONS)),
                 sequences={name: int(value) for name, value in _rows(connection, catalogue.SEQUENCES)},
             )
         except psycopg.Error as failure:
@@ -83,12 +93,28 @@ def fingerprint(frozen: Frozen, connections: int | None = None) -> DatabaseFinge
         return DatabaseFingerprint(
             tables=_count_tables(frozen, workers),
             large_objects=_count(frozen.connection, sql.SQL(catalogue.LARGE_OBJECTS)),
-            objects=_objects(frozen.connection),
+            objects=frozen.objects,
             sequences=frozen.sequences,
-            extensions=dict(_rows(frozen.connection, catalogue.EXTENSIONS)),
+            extensions=frozen.extensions,
         )
     except psycopg.Error as failure:
         raise unreadable(frozen.database, failure) from None
+
+
+def _lock(look: psycopg.Connection[Any], connection: psycopg.Connection[Any]) -> None:
+    """Begin, and lock every table before a snapshot is taken, so that no definition can change between the two."""
+    for attempt in range(ATTEMPTS):
+        names = [sql.Identifier(schema, name) for schema, name, kind in _rows(look, catalogue.TABLES) if kind == "r"]
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            for start in range(0, len(names), 500):
+                connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(", ").join(names[start : start + 500])))
+        except psycopg.errors.UndefinedTable:  # dropped since it was listed
+            connection.rollback()
+            if attempt + 1 == ATTEMPTS:
+                raise
+        else:
+            return
 
 
 def roles(connection: psycopg.Connection[Any]) -> dict[str, Role]:
@@ -120,10 +146,13 @@ def records(connection: psycopg.Connection[Any], databases: Sequence[str]) -> di
 
 
 def _tables(connection: psycopg.Connection[Any]) -> tuple[Table, ...]:
-    whole: set[tuple[str, str]] = set()
+    tables = {(schema, name): Table(schema, name) for schema, name, _ in _rows(connection, catalogue.TABLES)}
+    for schema, name, condition in _rows(connection, catalogue.CONFIGURATION):
+        tables[schema, name] = Table(schema, name, condition=condition)
     if _rows(connection, "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"):
-        whole = {(schema, name) for schema, name in _rows(connection, TIMESCALE)}
-    return tuple(Table(schema, name, (schema, name) in whole) for schema, name, _ in _rows(connection, catalogue.TABLES))
+        for schema, name in _rows(connection, catalogue.HYPERTABLES):
+            tables[schema, name] = Table(schema, name, whole=True)
+    return tuple(tables.values())
 
 
 def _objects(connection: psycopg.Connection[Any]) -> dict[str, str]:
@@ -135,21 +164,31 @@ def _objects(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def _count_tables(frozen: Frozen, workers: int) -> dict[str, Count]:
-    """Largest tables first would need statistics; one queue keeps every connection busy to the end."""
+    """Largest tables first would need statistics; one queue keeps every connection busy to the end.
+
+    Whoever waits to change a table (for the dump to end) lets no new reader pass. The frozen connection has its lock already, so it reads
+    what the others could not.
+    """
     waiting: queue.SimpleQueue[Table] = queue.SimpleQueue()
     for table in frozen.tables:
         waiting.put(table)
     found: dict[str, Count] = {}
+    passed_over: list[Table] = []
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            with frozen.server.connect(frozen.database) as connection:
-                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(frozen.snapshot))
+            with frozen.server.connect(frozen.database, autocommit=True) as connection:
+                connection.execute(sql.SQL("SET lock_timeout = {}").format(PATIENCE))
                 while not failures:
                     table = waiting.get_nowait()
-                    found[table.key] = _count(connection, _content_of(table))
+                    try:
+                        with connection.transaction():
+                            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                            connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(frozen.snapshot))
+                            found[table.key] = _count(connection, content_of(table))
+                    except psycopg.errors.LockNotAvailable:
+                        passed_over.append(table)
         except queue.Empty:
             return
         except (psycopg.Error, PereneError) as failure:
@@ -162,12 +201,18 @@ def _count_tables(frozen: Frozen, workers: int) -> dict[str, Count]:
         thread.join()
     if failures:
         raise failures[0]
+    found.update({table.key: _count(frozen.connection, content_of(table)) for table in passed_over})
     return dict(sorted(found.items()))
 
 
-def _content_of(table: Table) -> sql.Composed:
-    return sql.SQL('SELECT count(*), coalesce(sum(hashtextextended((r.*)::text COLLATE "C", 0)::numeric), 0)::text FROM {} {} r').format(
-        sql.SQL("" if table.whole else "ONLY"), sql.Identifier(table.schema, table.name)
+def content_of(table: Table) -> sql.Composed:
+    """The query for a table's rows and the sum of their hashes."""
+    source = sql.SQL("{} {}").format(sql.SQL("" if table.whole else "ONLY"), sql.Identifier(table.schema, table.name))
+    condition = sql.SQL(table.condition)
+    if (table.schema, table.name) in catalogue.JOB_TABLES:
+        source, condition = sql.SQL(catalogue.JOBS).format(table=source, condition=condition), sql.SQL("")
+    return sql.SQL('SELECT count(*), coalesce(sum(hashtextextended((r.*)::text COLLATE "C", 0)::numeric), 0)::text FROM {} r {}').format(
+        source, condition
     )
 
 
@@ -182,9 +227,5 @@ def _rows(connection: psycopg.Connection[Any], query: str, values: Sequence[obje
 
 def unreadable(database: str, failure: psycopg.Error) -> PereneError:
     """The error for a database that cannot be read to the end."""
-    return PereneError(
-        "the database cannot be read",
-        where=database,
-        why=str(failure).strip(),
-        fix="the backup login needs pg_read_all_data and BYPASSRLS; a table that is locked for more than a minute fails the set",
-    )
+    fix = next((text for kind, text in FIXES.items() if isinstance(failure, kind)), "see the server's log")
+    return PereneError("the database cannot be read", where=database, why=str(failure).strip(), fix=fix)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from perene.contract.tier import Login, PostgresEndpoint
 from perene.custody.resolve import resolve
@@ -31,21 +32,24 @@ FIXED = {
     "jit": "off",
     "synchronize_seqscans": "off",
 }
+FIXED_OPTIONS = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in FIXED.items())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """host: a name, an address or the directory of a socket; ca: file of the authority that signed the server's certificate."""
+    """host: a name, an address or the directory of a socket; ca: file of the authority that signed the server's certificate;
+    named: the certificate carries the host's name (False where the authority signs for this one server only).
+    """
 
     host: str
     port: int
     user: str
     password: str | None = None
     ca: Path | None = None
+    named: bool = True
 
     def connect(self, database: str, *, autocommit: bool = False) -> psycopg.Connection[tuple[object, ...]]:
         """A connection with every output setting fixed. PereneError (exit 3) when the server cannot be reached."""
-        options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in FIXED.items())
         try:
             return psycopg.connect(
                 host=self.host,
@@ -57,7 +61,7 @@ class Server:
                 sslrootcert=str(self.ca) if self.ca else None,
                 connect_timeout=10,
                 application_name="perene",
-                options=options,
+                options=FIXED_OPTIONS,
                 client_encoding="utf8",
                 autocommit=autocommit,
             )
@@ -77,7 +81,7 @@ class Server:
         if self.ca:
             env["PGSSLROOTCERT"] = str(self.ca)
         if self.password is None:
-            yield env
+            yield env | {name: os.environ[name] for name in ("PGPASSFILE",) if name in os.environ}
             return
         with tempfile.TemporaryDirectory(prefix="perene-") as folder:
             file = Path(folder) / "pgpass"
@@ -89,7 +93,41 @@ class Server:
 
     @property
     def _sslmode(self) -> str:
-        return "verify-full" if self.ca else "prefer"
+        return ("verify-full" if self.named else "verify-ca") if self.ca else "prefer"
+
+
+def of_uri(uri: str) -> Server:
+    """A server that a person names: `postgresql://admin@host:5432?sslrootcert=FILE`. Its password comes from PGPASSFILE or ~/.pgpass."""
+    try:
+        words = conninfo_to_dict(uri)
+    except psycopg.ProgrammingError as wrong:
+        raise PereneError("the address of the server cannot be read", why=str(wrong).strip(), exit_code=ExitCode.USAGE) from None
+    host, ca = str(words.pop("host", "")), words.pop("sslrootcert", None)
+    server = Server(
+        host=host,
+        port=int(words.pop("port", None) or 5432),
+        user=str(words.pop("user", "postgres")),
+        ca=Path(str(ca)) if ca else None,
+    )
+    problems = [
+        *(["it holds a password, which other processes can read"] if "password" in words else []),
+        *(["it names no host"] if not host else []),
+        *([f"{name} is not for it to say" for name in sorted(words) if name != "password"]),
+        *(
+            ["another host's certificate must be verified"]
+            if not ca and host not in {"", "localhost", "127.0.0.1", "::1"} and host[:1] != "/"
+            else []
+        ),
+    ]
+    if problems:
+        raise PereneError(
+            "the address of the server is not usable",
+            where=f"{server.user}@{server.host}:{server.port}",
+            why="; ".join(problems),
+            fix="postgresql://USER@HOST:PORT?sslrootcert=FILE (or `system`), the password in a file that PGPASSFILE names",
+            exit_code=ExitCode.USAGE,
+        )
+    return server
 
 
 @contextmanager

@@ -7,15 +7,32 @@ STORES = (*IN_CLUSTER, "cloud-sql")
 _SINCE = "perene_watched_since_timestamp_seconds"
 
 
-def _older(metric: str, match: str) -> str:
-    """Older than the threshold, or never seen although watched for that long; the moment of creation is no alarm."""
-    return f"""time() - max({metric}{{{match}}}) > $threshold
+# Beyond a day, until the next set is due: six days where sets are weekly.
+_WEEKLY = "perene_newest_set_beyond_a_day_seconds{$own}"
+_LATER = f" - (max({_WEEKLY}) or vector(0))"
+# Beside the example's target, which is store main of direito-lux-prod.
+_OTHERS = ('{stack="elsewhere",store="main"}', '{stack="direito-lux-prod",store="elsewhere"}')
+
+
+def _older(metric: str, match: str, later: str = "") -> str:
+    """Older than the threshold, or never seen although watched for that long; the moment of creation is no alarm.
+
+    later: what is taken off the age, where the next one is due later than a day after.
+    """
+    return f"""time() - max({metric}{{{match}}}){later} > $threshold
         or (max(absent({metric}{{{match}}})) and (time() - min({_SINCE}{{{match}}}) > $threshold))"""
 
 
-def _ages(metric: str, match: str, limit: int, *, hold: int, missing: int | None) -> Proof:
+def _ages(metric: str, match: str, limit: int, *, hold: int, missing: int | None, later: str = "") -> Proof:
     """Series start ten minutes before the limit; two hours before it is just below for the case's two hours."""
     newest, since = f"{metric}{{{match}}}", f"{_SINCE}{{{match}}}"
+    more, born = 6 * 86400, (since, "-9000000")
+    others = tuple((_WEEKLY.replace("{$own}", labels), str(more)) for labels in _OTHERS)
+    weekly = (
+        Example(title="late, the sets of others are weekly", series=((newest, str(600 - limit)), *others, born), fires=11 + hold),
+        Example(title="weekly, late", series=((newest, str(600 - limit - more)), (_WEEKLY, str(more)), born), fires=11 + hold),
+        Example(title="weekly, just in time", series=((newest, str(7200 - limit - more)), (_WEEKLY, str(more)), born), fires=None),
+    )
     return Proof(
         series=(newest, since),
         over=(str(600 - limit), "-9000000"),
@@ -33,6 +50,7 @@ def _ages(metric: str, match: str, limit: int, *, hold: int, missing: int | None
                 series=((newest, f"{-limit + 6000}x30 _"), (since, "-9000000")),
                 fires=30 + hold,
             ),
+            *(weekly if later else ()),
         ),
     )
 
@@ -47,20 +65,21 @@ BACKUPS = (
         severity="critical",
         kinds=STORES,
         setting="backup-age",
-        expression=f"{_older('perene_newest_set_timestamp_seconds', '$own')} or max(absent({_SINCE}{{$own}}))",
+        expression=f"{_older('perene_newest_set_timestamp_seconds', '$own', _LATER)} or max(absent({_SINCE}{{$own}}))",
         threshold=104400,
         hold=15,
-        summary="$store in $stack has no recovery set within its schedule",
+        summary="$store in $stack has had no recovery set for $limit (weekly sets: six days more)",
         meaning="Data written since the newest set has no second way back.",
         first=(_RUN, "kubectl get cronjob,job: did it run, is it suspended, did it fail?", _HEALTH),
         then="The page clears with the next complete set. Until then retention removes nothing.",
-        proof=_ages("perene_newest_set_timestamp_seconds", "$own", 104400, hold=15, missing=15),
+        proof=_ages("perene_newest_set_timestamp_seconds", "$own", 104400, hold=15, missing=15, later=_LATER),
     ),
     Signal(
         name="backup-unproven",
         severity="warning",
         kinds=STORES,
-        expression=_older("perene_newest_proven_set_timestamp_seconds", "$own"),
+        setting="proof-age",
+        expression=_older("perene_newest_proven_set_timestamp_seconds", "$own", _LATER),
         threshold=194400,
         hold=15,
         summary="no recent recovery set of $store in $stack has been restored and compared",
@@ -71,7 +90,7 @@ BACKUPS = (
             _HEALTH,
         ),
         then="A set that was never restored is unproven, not good.",
-        proof=_ages("perene_newest_proven_set_timestamp_seconds", "$own", 194400, hold=15, missing=None),
+        proof=_ages("perene_newest_proven_set_timestamp_seconds", "$own", 194400, hold=15, missing=None, later=_LATER),
     ),
     Signal(
         name="automated-backup-stale",
@@ -115,7 +134,7 @@ BACKUPS = (
         expression=_older("perene_drill_timestamp_seconds", "$tier"),
         threshold=108000,
         hold=15,
-        summary="no restore drill of $stack within its schedule",
+        summary="no restore drill of $stack for $limit",
         meaning="Backups go on, but nobody has tried them lately.",
         first=("perene drill", "kubectl get cronjob,job: did the drill run, is it suspended?", _HEALTH),
         then="A skipped drill is an alarm: the first sign of a broken backup is often a drill that could not start.",
@@ -125,6 +144,7 @@ BACKUPS = (
         name="sealed-copy-overdue",
         severity="warning",
         kinds=("sealed",),
+        setting="seal-age",
         expression=_older("perene_sealed_copy_timestamp_seconds", "$tier"),
         threshold=691200,
         hold=60,
@@ -228,11 +248,11 @@ BACKUPS = (
         expression="min(perene_retention_lock_as_declared{$tier}) < $threshold",
         threshold=1,
         hold=0,
-        summary="the retention lock of the sealed copy of $stack is not as declared",
-        meaning="The copy that nobody should be able to delete may be deletable.",
+        summary="a backup bucket of $stack keeps less than is declared",
+        meaning="The sealed copy that nobody should be able to delete may be deletable, or what is deleted stays deleted.",
         first=(
-            "compare: gcloud storage buckets describe, or aws s3api get-object-lock-configuration",
-            "lock it again; a lock can always be lengthened",
+            "which (the figure's label): gcloud storage buckets describe; aws s3api get-object-lock-configuration, get-bucket-versioning",
+            "set it again: a lock can always be lengthened, soft delete and versions switched on",
             _AUDIT,
         ),
         then="Whoever changed it had rights in the vault's project or account: treat it as an incident until explained.",
@@ -241,7 +261,7 @@ BACKUPS = (
     Signal(
         name="certificate-near-its-end",
         severity="warning",
-        kinds=("postgres",),
+        kinds=("postgres", "redis", "qdrant", "rabbitmq"),
         expression="min(perene_certificate_not_after_timestamp_seconds{$own}) - time() < $threshold",
         threshold=1814400,
         hold=15,
@@ -274,7 +294,7 @@ BACKUPS = (
         first=(
             "kubectl logs of the pod: invalid page, could not read block, PANIC: which relation?",
             "perene drill: is the newest set good, and from when is it?",
-            "stop writers; then perene restore latest into a new place and compare",
+            "stop writers; then perene restore newest into a new place and compare",
         ),
         then="Keep the damaged volume until the restored copy is compared. zero_damaged_pages destroys evidence and data.",
         proof=Proof(

@@ -33,7 +33,7 @@ DATABASES = (
         expression="sum(pg_stat_activity_count{$pods}) / max(pg_settings_max_connections{$pods}) > $threshold",
         threshold=0.8,
         hold=5,
-        summary="over 80 % of the connections of $store in $stack are taken",
+        summary="over $limit of the connections of $store in $stack are taken",
         meaning="Data is safe. At 100 % the application, and the backup with it, cannot connect.",
         first=(
             "who holds them: select usename, state, count(*) from pg_stat_activity group by 1, 2 order by 3 desc",
@@ -67,7 +67,7 @@ DATABASES = (
         expression="max(perene_pg_slowest_query_seconds{$pods}) > $threshold",
         threshold=5,
         hold=0,
-        summary="a query on $store in $stack has been running for over 5 seconds",
+        summary="a query on $store in $stack has been running for over $limit",
         meaning="Data is safe. A query that holds locks holds up writers, and a long snapshot holds vacuum back.",
         first=(
             "what is it: select pid, now() - query_start, left(query, 80) from pg_stat_activity where state = 'active' order by 2 desc",

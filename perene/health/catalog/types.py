@@ -8,6 +8,7 @@ from typing import Literal
 
 Severity = Literal["critical", "warning"]
 RUNBOOKS = "docs/runbooks"
+SHARES = frozenset({"disk", "disk-warning", "connections"})
 # compound names of an expression -> the target values they are made of
 COMPOUND: Mapping[str, tuple[str, ...]] = {
     "tier": (),
@@ -58,8 +59,9 @@ class Signal:
     """One thing that is watched.
 
     kinds: the stores it exists for (`tier` for the tier as a whole); expression: PromQL with `$threshold`, `$hold` and the target's values;
-    it yields one series without labels while something is wrong; hold: minutes it must stay wrong; setting: the key in the configuration's
-    `alerts` that overrides the threshold; meaning: what it means for data; first: the first three things to do; then: what comes after.
+    it yields one series without labels while something is wrong; hold: minutes it must stay wrong; setting: which of the target's settings
+    takes the threshold's place (the summary says it as `$limit`); meaning: what it means for data; first: the first three things to do;
+    then: what comes after.
     """
 
     name: str
@@ -125,7 +127,8 @@ class Target:
 
     values: what the expressions ask for: `namespace`, `workload` (StatefulSet), `volume` (claim), `cronjob`, `database_id`
     (`PROJECT:INSTANCE`), `max_connections`, `limit_bytes`, `backup_seconds` (schedule plus window), `drill_seconds`, `sealed_seconds`, ...;
-    thresholds: signal name -> threshold from the configuration; without: signals that make no sense for it.
+    settings: setting -> limit from the configuration: shares (`disk`, `disk-warning`, `connections`) or seconds (`slow-query`,
+    `backup-age`, `drill-age`, `proof-age`, `seal-age`); without: signals that make no sense for it.
     """
 
     stack: str
@@ -133,7 +136,7 @@ class Target:
     kind: str
     store: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, float] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
 
     def substitutions(self) -> dict[str, str]:
@@ -160,6 +163,23 @@ class Rule:
     annotations: Mapping[str, str]
 
 
+def threshold(signal: Signal, target: Target) -> float:
+    """The signal's limit for this target: what the configuration says, else its own."""
+    return target.settings.get(signal.setting, signal.threshold)
+
+
+def limit(signal: Signal, value: float) -> str:
+    """A signal's limit as a person reads it: `80 %` of a share, else a duration."""
+    return f"{value * 100:g} %" if signal.setting in SHARES else duration(value)
+
+
+def duration(value: float) -> str:
+    """A duration in seconds as a person reads it: `750 ms`, `5 seconds`, `29 hours`."""
+    if value < 1:
+        return f"{value * 1000:g} ms"
+    return f"{value:g} seconds" if value < 600 else f"{value / 60:g} minutes" if value < 7200 else f"{value / 3600:g} hours"
+
+
 def number(value: float) -> str:
     """A threshold as PromQL writes it: `0.8`, `5`, `93600`."""
     return f"{value:.12g}"
@@ -179,6 +199,7 @@ def labels(signal: Signal | LogSignal, target: Target) -> dict[str, str]:
 def annotations(signal: Signal | LogSignal, target: Target) -> dict[str, str]:
     """What a person woken at night reads: what, what it means for data, the first three things, where the runbook is."""
     words = {"stack": target.stack, "store": target.store or "the tier"}
+    words |= {"limit": limit(signal, threshold(signal, target))} if isinstance(signal, Signal) else {}
     steps = "\n".join(f"{index}. {step}" for index, step in enumerate(signal.first, 1))
     return {
         "summary": Template(signal.summary).substitute(words),
@@ -190,8 +211,7 @@ def annotations(signal: Signal | LogSignal, target: Target) -> dict[str, str]:
 
 def bind(signal: Signal, target: Target) -> Rule:
     """The rule for one target. KeyError when the target lacks a value that the expression asks for."""
-    threshold = target.thresholds.get(signal.name, signal.threshold)
-    words = target.substitutions() | {"threshold": number(threshold)}
+    words = target.substitutions() | {"threshold": number(threshold(signal, target))}
     expression = re.sub(r"\s+", " ", Template(signal.expression).substitute(words)).strip()
     return Rule(
         alert=signal.alert, expression=expression, hold=signal.hold, labels=labels(signal, target), annotations=annotations(signal, target)

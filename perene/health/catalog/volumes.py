@@ -17,7 +17,7 @@ VOLUMES = (
         expression=_USED,
         threshold=0.8,
         hold=10,
-        summary="the volume of $store in $stack is over 80 % full",
+        summary="the volume of $store in $stack is over $limit full",
         meaning="Nothing is lost yet. A store whose volume is full stops accepting writes, and a database may refuse to start.",
         first=(
             "perene health $stack: how many days until it is full, and did it jump or creep?",
@@ -35,7 +35,7 @@ VOLUMES = (
         expression=_USED,
         threshold=0.95,
         hold=2,
-        summary="the volume of $store in $stack is over 95 % full",
+        summary="the volume of $store in $stack is over $limit full",
         meaning="Writes are about to fail. Committed data is safe as long as nobody deletes files by hand.",
         first=(
             _GROW,
@@ -130,7 +130,7 @@ VOLUMES = (
         first=(
             "perene health $stack --lost: what is left of the volume",
             "kubectl get pv -o wide: is a Released volume with the old data there? Keep it (reclaim policy Retain)",
-            "perene restore latest --store $store: into a new place, then compare",
+            "perene restore newest --store $store: into a new place, then compare",
         ),
         then="Do not delete the claim before the data is found or restored and compared.",
         proof=Proof(

@@ -1,11 +1,14 @@
 """What two YAML readers would take for different things is refused, with its line."""
 
+import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from infra.config.load import ConfigError, load_file, read_stack_file
+from infra.config.load import ConfigError, load, load_file, read_stack_file
 from infra.config.reading import read
+from perene.safety.openings import read_tier
 
 TRAPS = [
     ("at: 02:00", "line 2", "base 60"),
@@ -76,3 +79,12 @@ def test_a_second_value_beside_the_tier_is_refused(tmp_path: Path) -> None:
     file.write_text("config:\n  perene:tier: {}\n  perene:replicas: 3\n")
     _, problems = read_stack_file(file)
     assert "is not read by the program" in str(problems[0])
+
+
+@pytest.mark.parametrize("written", ["2026-12-01", "2026-12-01T00:00:00Z", "2026-12-01 00:00:00 +0000 UTC"])
+def test_a_bare_date_is_a_day_in_every_spelling_of_the_engine(written: str) -> None:
+    opened = {"resource": "main", "guard": "delete", "until": written, "reason": "moving", "by": "ana@example.org"}
+    value, _ = read_stack_file(Path(__file__).parents[3] / "Pulumi.prod.yaml")
+    tier = load({**value, "guards": {"opened": [opened]}}, where="f", stack="prod")
+    assert [one.until for one in tier.guards.opened] == ["2026-12-01"]
+    assert [one.until for one in read_tier(json.dumps({"guards": {"opened": [opened]}})).openings] == [date(2026, 12, 1)]

@@ -15,9 +15,19 @@ CASES = yaml.safe_load((Path(__file__).parent / "rejected.yaml").read_text())
 
 
 def base(stack: str) -> dict[str, Any]:
-    value, problems = read_stack_file(ROOT / f"Pulumi.{stack}.yaml")
+    """The tier of a stack file; `services-prod` is prod's with the stores of services.yaml."""
+    name, _, environment = stack.rpartition("-")
+    value, problems = read_stack_file(ROOT / f"Pulumi.{environment}.yaml")
     assert not problems
-    return copy.deepcopy(value)
+    tier: dict[str, Any] = copy.deepcopy(value)
+    if name == "services":
+        tier["stores"] |= yaml.safe_load((Path(__file__).parent / "services.yaml").read_text())
+        if "images" in tier:
+            tier["images"] |= dict.fromkeys(("redis", "qdrant", "rabbitmq"), tier["images"]["ops"])
+            tier["stores"]["media"]["shared"] = True
+            tier["stores"]["main"]["goals"] = tier["goals"]
+            tier["goals"] = {"rpo": "24h", "rto": "4h"}
+    return tier
 
 
 def changed(case: dict[str, Any]) -> dict[str, Any]:
@@ -80,3 +90,8 @@ def test_a_misspelt_key_is_answered_with_the_right_one() -> None:
 def test_the_stack_and_its_environment_must_agree() -> None:
     with pytest.raises(ConfigError, match="says dev, but the stack is direito-lux-prod"):
         load(base("dev"), where="f", stack="direito-lux-prod")
+
+
+@pytest.mark.parametrize("stack", ["services-dev", "services-staging", "services-prod"])
+def test_what_is_changed_to_be_rejected_is_accepted_as_it_stands(stack: str) -> None:
+    assert {store.kind for store in load(base(stack), where="f", stack=stack).stores.values()} >= {"redis", "qdrant", "rabbitmq", "files"}

@@ -1,0 +1,1 @@
+"""What has no backup of its own, made anew from a store."""
