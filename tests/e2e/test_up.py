@@ -127,11 +127,20 @@ def test_an_image_that_is_not_there_fails_clearly_and_another_one_helps(tier: Ti
 
 
 def filling_pod(server: dict[str, Any]) -> str:
-    """A pod beside the server that leaves no room on its volume, whatever the server gives back."""
+    """A pod beside the server that leaves no block free on its volume, whatever the server gives back.
+
+    By fallocate, because a file that grows by writing is given more than it asked for, and gives it back when it is closed.
+    """
     spec = server["spec"]
     container = next(one for one in spec["containers"] if one["name"] == "postgres")
     mounts = [one for one in container["volumeMounts"] if one["mountPath"] == "/var/lib/perene"]
-    script = "while :; do cat /dev/zero >> /var/lib/perene/filler 2>/dev/null; sleep 0.1; done"
+    script = """at=0
+        while :; do
+            for size in 16777216 262144 4096; do
+                while fallocate -o $at -l $size /var/lib/perene/filler 2>/dev/null; do at=$((at + size)); done
+            done
+            sleep 0.1
+        done"""
     return json.dumps(
         {
             "apiVersion": "v1",
@@ -159,8 +168,10 @@ def test_a_full_volume_fails_clearly_and_recovers_when_it_is_grown(tier: Tier) -
     rows = tier.rows()
     # A server that stops gives room back (write-ahead log that it kept for later), and may start once more in it. Another pod takes that.
     tier.kubectl.run("create", "-f", "-", stdin=filling_pod(tier.pod()))
-    probe = "head -c 65536 /dev/zero > /var/lib/perene/probe && echo room; rm -f /var/lib/perene/probe"
-    eventually(lambda: "room" not in tier.execute("sh", "-c", probe), "the full volume")
+    probe = "head -c 4096 /dev/zero > /var/lib/perene/probe && echo room; rm -f /var/lib/perene/probe"
+    tier.kubectl.run("wait", "pod", "filler", "-n", tier.namespace, "--for=condition=Ready", "--timeout=60s", seconds=70)
+    in_filler = ("exec", "filler", "-n", tier.namespace, "--", "sh", "-c")
+    eventually(lambda: "room" not in tier.kubectl.run(*in_filler, probe, seconds=60), "the full volume")
     tier.kubectl.run("delete", "pod", "main-g1-0", "-n", tier.namespace, "--wait=true", seconds=60)
     done = tier.make("up")
     tier.kubectl.run("delete", "pod", "filler", "-n", tier.namespace, "--wait=true", "--grace-period=0", "--force", seconds=60)
