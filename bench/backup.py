@@ -86,6 +86,8 @@ class Bench:
         """Every row of the table."""
         self.fill()
         repositories = [self.folder / f"repository-{number}" for number in range(RUNS)]
+        for path in repositories:
+            _repository(path).init()
         backups, plain = _alternate(lambda number: self.ours("backup", repositories[number]), lambda _: self.timed(self.pg_dump))
         made = min(backups, key=lambda one: one.seconds)
         fingerprint_seconds = made.said["fingerprint"]

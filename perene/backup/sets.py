@@ -66,13 +66,16 @@ def unfinished(snapshots: Iterable[Snapshot]) -> dict[str, tuple[str, ...]]:
 def load(repository: Repository, set_id: str) -> RecoverySet:
     """The manifest of a set; `newest` is the newest whole one of the schedule. PereneError (exit 3) when there is none."""
     if set_id == "newest":
-        sets = [one for one in on_hand(repository.snapshots()) if not one.reason]
+        listed = repository.snapshots()
+        sets = [one for one in on_hand(listed) if not one.reason]
         if not sets:
             raise PereneError(
                 "the repository holds no whole set", where=repository.url, fix="run `perene backup`", exit_code=ExitCode.CANNOT_TELL
             )
         set_id = sets[-1].id
-    snapshot = repository.find(MANIFEST, set=set_id)
+        snapshot = next(one for one in listed if one.path == MANIFEST and one.tags.get("set") == set_id)
+    else:
+        snapshot = repository.find(MANIFEST, set=set_id)
     return RecoverySet.parse(repository.read(snapshot), f"{repository.url} {set_id}")
 
 

@@ -20,8 +20,7 @@ def fetched(job: Job, outcome: Outcome) -> Iterator[Mapping[str, Path]]:
         for number, part in enumerate(job.kept.parts):
             files[part.name] = Path(folder) / f"part-{number}"
             with outcome.timed("fetch"), job.stages.stage("fetch", f"{job.name}/{part.name}", part.bytes) as progress:
-                found = job.repository.find(part.path, set=job.set_id, store=job.name)
-                progress(job.repository.fetch(found, files[part.name]))
+                progress(job.repository.fetch(job.snapshot(part.path), files[part.name]))
         yield files
 
 

@@ -2,14 +2,14 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from perene.backup.progress import Stages
-from perene.backup.repository import Repository
+from perene.backup.repository import Repository, Snapshot
 from perene.contract.drill import CheckResult, DamageResult, Difference, StoreResult
 from perene.contract.recovery_set import StoreSet
 from perene.contract.tier import Store
@@ -27,7 +27,8 @@ class Job:
 
     kept: what the set holds of it; live: the store as the tier has it; work: a directory with room for the largest part;
     to: other places that were named, a directory or a server's URI (without a password); turn: which damage a drill does to its own copy
-    after the comparison, None for none; crossing: takes from what came back what is compared with other stores.
+    after the comparison, None for none; crossing: takes from what came back what is compared with other stores; listed: the store's
+    snapshots by path, where they were listed already.
     """
 
     name: str
@@ -40,6 +41,11 @@ class Job:
     to: tuple[str, ...] = ()
     turn: int | None = None
     crossing: Crossing = field(default_factory=lambda: Crossing({}, Path()))
+    listed: Mapping[str, Snapshot] = field(default_factory=dict)
+
+    def snapshot(self, path: str) -> Snapshot:
+        """A part of this store in the repository, by its path. PereneError (exit 3) when there is none."""
+        return self.listed.get(path) or self.repository.find(path, set=self.set_id, store=self.name)
 
     @property
     def directory(self) -> Path | None:

@@ -67,7 +67,8 @@ def jobs(
     servers = [place for place in to if is_server(place)]
     if len(servers) > 1 or (servers and sum(kept.content.kind == "postgres" for kept in chosen.values()) > 1):
         raise PereneError("one server takes the databases of one store", fix="name the store with --store", exit_code=ExitCode.USAGE)
-    there = {(one.tags.get("store"), one.tags.get("part")) for one in repository.snapshots(set=manifest.id)}
+    listed = repository.snapshots(set=manifest.id)
+    there = {(one.tags.get("store"), one.tags.get("part")) for one in listed}
     missing = [f"{part.name} of {name}" for name, kept in chosen.items() for part in kept.parts if (name, part.name) not in there]
     if missing:
         raise PereneError(
@@ -91,6 +92,7 @@ def jobs(
                 to=to,
                 turn=turn,
                 crossing=crossing or Crossing({}, work),
+                listed={one.path: one for one in listed if one.tags.get("store") == name},
             ),
         )
         for name, kept in chosen.items()

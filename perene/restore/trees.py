@@ -63,7 +63,7 @@ def compared(target: Path, job: Job) -> tuple[Difference, ...]:
         if not differences:
             return ()
         found.seek(0)
-        recorded = job.repository.read(job.repository.find(f"/{job.name}.listing", set=job.set_id, store=job.name)).decode()
+        recorded = job.repository.read(job.snapshot(f"/{job.name}.listing")).decode()
         named = compare.listings(_entries(recorded.splitlines(), content.changed), _entries(found, content.changed))
         return named or (() if content.changed else differences)
 

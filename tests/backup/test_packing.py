@@ -31,6 +31,15 @@ def test_what_was_packed_comes_back_and_its_size_is_that_before_it_was_packed(re
     assert stored(repository, "true") == 0, "nothing at all is a content too"
 
 
+def test_progress_is_told_in_bytes_of_what_is_backed_up_not_of_what_is_stored(repository: Repository) -> None:
+    told: list[int] = []
+    command = ("sh", "-c", "head -c 50000000 /dev/zero; sleep 1.5")
+    repository.backup_packed(command, path=PATH, tags={"set": "one"}, progress=told.append)
+    assert told
+    assert told == sorted(told)
+    assert told[-1] == 50_000_000
+
+
 def test_a_set_from_before_dumps_were_packed_comes_back_as_it_is(repository: Repository, tmp_path: Path) -> None:
     repository.backup_bytes(b"PGDMP as it was", path="/main.db.dump", tags={"set": "one"})
     repository.fetch(repository.find("/main.db.dump", set="one"), tmp_path / "out")
@@ -68,10 +77,11 @@ def test_what_does_not_unpack_is_an_error(repository: Repository, tmp_path: Path
         repository.fetch(repository.find(PATH, set="one"), tmp_path / "out")
 
 
-def test_a_file_system_without_room_says_so() -> None:
-    packed = subprocess.run(packer.PACK, input=os.urandom(50_000), capture_output=True, check=True).stdout
-    with pytest.raises(PereneError, match="No space left"), Path("/dev/full").open("wb") as full, packing.unpacking(full) as into:
-        into.write(packed)
+def test_a_file_system_without_room_says_so(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(repository, "head", "-c", "5000000", "/dev/urandom")
+    monkeypatch.setattr(packing, "UNPACK", ("sh", "-c", "zstd -dc > /dev/full"))
+    with pytest.raises(PereneError, match=r"(?s)restic ended with.*No space left"):
+        repository.fetch(repository.find(PATH, set="one"), tmp_path / "out")
 
 
 def test_of_a_content_that_was_moved_and_changed_in_one_place_little_is_stored_again(repository: Repository, tmp_path: Path) -> None:
