@@ -14,7 +14,7 @@ class SetFact:
     """One finished recovery set.
 
     seconds: how long it took; stores: which it holds; key: `seal_of` the key's sentinel, empty without a key; on_hand: False once
-    retention has removed it; every: seconds until the next one is due.
+    retention has removed it; every: seconds until the next one is due; reason: why it was made besides the schedule.
     """
 
     id: str
@@ -25,6 +25,12 @@ class SetFact:
     key: str = ""
     on_hand: bool = True
     every: float = 86400
+    reason: str = ""
+
+    @property
+    def began(self) -> float:
+        """When it began."""
+        return self.finished - self.seconds
 
 
 @dataclass(frozen=True, kw_only=True)

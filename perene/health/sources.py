@@ -30,7 +30,16 @@ def set_fact(manifest: Json) -> SetFact:
     seal = seal_of(bytes.fromhex(manifest["key"]["sentinel"])) if manifest.get("key") else ""
     stores = tuple(manifest["stores"])
     every = Duration.parse(manifest.get("every", "1d")).seconds
-    return SetFact(id=manifest["id"], finished=finished, bytes=sum(parts), seconds=finished - started, stores=stores, key=seal, every=every)
+    return SetFact(
+        id=manifest["id"],
+        finished=finished,
+        bytes=sum(parts),
+        seconds=finished - started,
+        stores=stores,
+        key=seal,
+        every=every,
+        reason=manifest.get("reason", ""),
+    )
 
 
 def drill_fact(record: Json) -> DrillFact:

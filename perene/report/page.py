@@ -1,24 +1,29 @@
 """The report of a tier: one page that needs nothing but itself, for whoever answers for the data."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import escape
 from importlib import resources
 
-from perene.contract.tier import TierDocument
-from perene.contract.values import Duration
+from perene.backup.cadence import not_due
+from perene.backup.sets import OnHand
+from perene.contract.tier import BackupPlan, TierDocument
+from perene.contract.values import Duration, TimeOfDay
 from perene.health.facts import DrillFact, Evidence
 from perene.health.words import age, size
 from perene.report.plot import restore_times
 
 WEEKS = 6
+DAY = 86400
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MARKS = {"proven": "✓", "made": "•", "failed": "✗", "missing": "-", "future": ""}
+_MARKS = {"proven": "✓", "made": "•", "failed": "✗", "missing": "-", "none-due": "", "future": ""}
 _MEANS = {
     "proven": "a set was made, restored and compared",
     "made": "a set was made, not restored yet",
     "failed": "a drill failed",
     "missing": "no set",
+    "none-due": "none due: sets of large databases are weekly",
 }
 
 
@@ -30,7 +35,7 @@ def page(tier: TierDocument, evidence: Evidence, now: float) -> str:
         _head(tier, bad, now),
         _tiles(tier, evidence, now),
         _tier(tier, evidence),
-        _calendar(evidence, now),
+        _calendar(tier.backups, evidence, now),
         _restores(evidence),
         _goals(tier, evidence, now),
     ]
@@ -63,7 +68,7 @@ def problems(tier: TierDocument, evidence: Evidence, now: float) -> list[str]:
         newest, proven = evidence.newest(name), evidence.newest(name, proven=True)
         if not newest:
             found.append(f"{name} has no recovery set.")
-        elif now - newest.finished > max(Duration.parse(store.goals.rpo).seconds, 86400) + 5 * 3600:
+        elif now - newest.finished > max(Duration.parse(store.goals.rpo).seconds, newest.every) + 5 * 3600:
             found.append(f"The newest set of {name} is {age(now - newest.finished)} old.")
         if newest and not proven:
             found.append(f"No set of {name} was ever restored and compared.")
@@ -149,27 +154,45 @@ def _tier(tier: TierDocument, evidence: Evidence) -> str:
 """
 
 
-def day_state(evidence: Evidence, day: datetime) -> str:
-    """`proven`, `made`, `failed` or `missing` for one day (UTC); a failed drill outweighs a set."""
+def day_state(plan: BackupPlan | None, evidence: Evidence, day: datetime) -> str:
+    """`proven`, `made`, `failed`, `missing` or `none-due` for one day (UTC); a failed drill outweighs a set.
+
+    A set is of the day on which it began: a long one ends on the next.
+    """
 
     def on(moment: float) -> bool:
         return datetime.fromtimestamp(moment, UTC).date() == day.date()
 
     if any(on(drill.finished) and not drill.passed for drill in evidence.drills):
         return "failed"
-    made = [one for one in evidence.sets if on(one.finished)]
+    made = [one for one in evidence.sets if on(one.began)]
     if any(one.id in evidence.proven for one in made):
         return "proven"
-    return "made" if made else "missing"
+    return "made" if made else "missing" if _due(plan, evidence, day) else "none-due"
 
 
-def _calendar(evidence: Evidence, now: float) -> str:
+def _due(plan: BackupPlan | None, evidence: Evidence, day: datetime) -> bool:
+    """Whether the scheduled run of that day had to make a set: judged as the run itself did, with what was proven by then."""
+    if plan is None:
+        return True
+    run = day.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(minutes=TimeOfDay.parse(plan.at).utc_minutes)
+    by_then = run.timestamp()
+    proven = replace(evidence, drills=tuple(drill for drill in evidence.drills if drill.finished <= by_then)).proven
+    sets = [
+        OnHand(one.id, datetime.fromtimestamp(one.began, UTC), one.id in proven, (), one.reason, every=f"{one.every / DAY:.0f}d")
+        for one in evidence.sets
+        if one.began <= by_then
+    ]
+    return not not_due(plan, sets, run)
+
+
+def _calendar(plan: BackupPlan | None, evidence: Evidence, now: float) -> str:
     today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today - timedelta(days=today.weekday() + 7 * (WEEKS - 1))
     cells = [f'<span class="head">{name}</span>' for name in _DAYS]
     for offset in range(7 * WEEKS):
         day = first + timedelta(days=offset)
-        state = "future" if day > today else day_state(evidence, day)
+        state = "future" if day > today else day_state(plan, evidence, day)
         first_of_month = " first" if day.day == 1 or offset == 0 else ""
         title = f"{day:%d %B}: {_MEANS.get(state, 'to come')}"
         cells.append(f'<span class="{state}{first_of_month}" title="{title}">{day.day} <i>{day:%b}</i><b>{_MARKS[state]}</b></span>')
