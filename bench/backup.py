@@ -288,8 +288,9 @@ def step(word: str, repository: str, host: str, folder: str) -> None:
         ensure_repository(opened, stages)
         said = dict(make_set(document, opened, stages=stages).stores["main"].seconds)
     elif word == "restore":
-        manifest = sets.load(opened, "newest")
-        restorer, job = restore.jobs(manifest, opened, stores=document.stores, work=work, stages=stages)["main"]
+        manifest, parts = sets.found(opened, "newest")
+        planned = restore.jobs(manifest, opened, stores=document.stores, work=work, stages=stages, snapshots=parts)
+        restorer, job = planned["main"]
         done = restorer.beside(job)
         if done.differences:
             raise RuntimeError(f"it came back other than it was: {done.differences[0]}")

@@ -65,18 +65,25 @@ def unfinished(snapshots: Iterable[Snapshot]) -> dict[str, tuple[str, ...]]:
 
 def load(repository: Repository, set_id: str) -> RecoverySet:
     """The manifest of a set; `newest` is the newest whole one of the schedule. PereneError (exit 3) when there is none."""
-    if set_id == "newest":
-        listed = repository.snapshots()
+    return found(repository, set_id)[0]
+
+
+def found(repository: Repository, set_id: str) -> tuple[RecoverySet, tuple[Snapshot, ...]]:
+    """The same, and every snapshot of the set, by one listing of the repository."""
+    newest = set_id == "newest"
+    listed = repository.snapshots() if newest else repository.snapshots(set=set_id)
+    if newest:
         sets = [one for one in on_hand(listed) if not one.reason]
         if not sets:
             raise PereneError(
                 "the repository holds no whole set", where=repository.url, fix="run `perene backup`", exit_code=ExitCode.CANNOT_TELL
             )
         set_id = sets[-1].id
-        snapshot = next(one for one in listed if one.path == MANIFEST and one.tags.get("set") == set_id)
-    else:
-        snapshot = repository.find(MANIFEST, set=set_id)
-    return RecoverySet.parse(repository.read(snapshot), f"{repository.url} {set_id}")
+    parts = tuple(one for one in listed if one.tags.get("set") == set_id)
+    manifests = [one for one in parts if one.path == MANIFEST]
+    if not manifests:
+        raise PereneError(f"{MANIFEST} of {set_id} is not in the repository", where=repository.url, exit_code=ExitCode.CANNOT_TELL)
+    return RecoverySet.parse(repository.read(manifests[-1]), f"{repository.url} {set_id}"), parts
 
 
 def keys_needed(repository: Repository) -> dict[str, KeyProof]:

@@ -88,8 +88,9 @@ def main(
         return
     place = work or Path(tempfile.gettempdir())
     crossing = ctx.with_resource(crosscheck.crossing(document.cross_checks, place))
+    manifest, parts = sets.found(opened, under_way.chosen(set_id) if replace else set_id)
     planned = run.jobs(
-        sets.load(opened, under_way.chosen(set_id) if replace else set_id),
+        manifest,
         opened,
         stores=document.stores,
         only=store,
@@ -97,6 +98,7 @@ def main(
         stages=stages,
         to=tuple(to or ()),
         crossing=crossing,
+        snapshots=parts,
     )
     if not planned:
         raise PereneError("the set holds no store", exit_code=ExitCode.CANNOT_TELL)

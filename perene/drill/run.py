@@ -51,11 +51,17 @@ def drill(
     """
     began = now or datetime.now(UTC)
     clock = time.monotonic() - fetched
-    manifest = sets.load(repository, set_id)
-    parts = repository.snapshots(set=manifest.id)
+    manifest, parts = sets.found(repository, set_id)
     with crosscheck.crossing(manifest.tier.cross_checks, work) as crossing:
         planned = restore.jobs(
-            manifest, repository, stores=manifest.tier.stores, work=work, stages=stages, turn=began.toordinal(), crossing=crossing
+            manifest,
+            repository,
+            stores=manifest.tier.stores,
+            work=work,
+            stages=stages,
+            turn=began.toordinal(),
+            crossing=crossing,
+            snapshots=parts,
         )
         results = {name: _proven(restorer, job) for name, (restorer, job) in planned.items()}
         with stages.stage("cross-check", manifest.id):

@@ -1,12 +1,12 @@
 """Bringing a set back: which restorer each kind of store has, and one store after the other. Nothing is written over."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from perene.backup.progress import Stages
-from perene.backup.repository import Repository
+from perene.backup.repository import Repository, Snapshot
 from perene.contract.drill import StoreResult
 from perene.contract.recovery_set import RecoverySet
 from perene.contract.tier import Store
@@ -53,9 +53,11 @@ def jobs(
     to: tuple[str, ...] = (),
     turn: int | None = None,
     crossing: Crossing | None = None,
+    snapshots: Sequence[Snapshot] | None = None,
 ) -> dict[str, tuple[Restorer, Job]]:
-    """What is to be done, by store, once everything that can be known beforehand is. stores: as the tier has them.
+    """What is to be done, by store, once everything that can be known beforehand is.
 
+    stores: as the tier has them; snapshots: the set's, where they were listed already.
     PereneError when the set, this version or the tier does not know a store, or a part of the set is not in the repository.
     """
     if only is not None and only not in manifest.stores:
@@ -67,7 +69,7 @@ def jobs(
     servers = [place for place in to if is_server(place)]
     if len(servers) > 1 or (servers and sum(kept.content.kind == "postgres" for kept in chosen.values()) > 1):
         raise PereneError("one server takes the databases of one store", fix="name the store with --store", exit_code=ExitCode.USAGE)
-    listed = repository.snapshots(set=manifest.id)
+    listed = repository.snapshots(set=manifest.id) if snapshots is None else snapshots
     there = {(one.tags.get("store"), one.tags.get("part")) for one in listed}
     missing = [f"{part.name} of {name}" for name, kept in chosen.items() for part in kept.parts if (name, part.name) not in there]
     if missing:
