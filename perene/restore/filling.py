@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import IO, cast
 
 from perene.backup import process
 from perene.backup.arriving import WAIT_SECONDS, Arriving
 from perene.backup.postgres.server import Server
 from perene.errors import PereneError
+from perene.restore import entries
 from perene.restore.marks import named
 from perene.restore.timescale import fill as fill_timescale
 
@@ -38,7 +38,7 @@ def fill(
     jobs: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """The content of a dump into an empty database, whole and on the disk, or PereneError.
+    """The content of a dump into an empty database, or PereneError.
 
     timescale: the extension's version when it was dumped; rows: `schema.table` -> rows, as far as they are known; progress: is told the
     bytes that were read.
@@ -99,13 +99,12 @@ class _Loading:
 
     def section(self, *names: str) -> list[str]:
         """The entries of some sections, of all without a name."""
-        command = ["pg_restore", "--list", *(f"--section={name}" for name in names), str(self.dump.path)]
-        listed = process.run(command, what=self.what).decode()
-        return [line for line in listed.splitlines() if not line.startswith(";")]
+        return entries.listed(self.dump.path, *(f"--section={name}" for name in names), what=self.what)
 
-    def restore(self, name: str, entries: Sequence[str], *options: str) -> None:
+    def restore(self, name: str, lines: Sequence[str], *options: str) -> None:
         """Some entries from the file itself."""
-        process.run([*self.words, *options, self._use(name, entries), str(self.dump.path)], env=self.env, what=self.what)
+        command = [*self.words, *options, entries.only(self.dump.path, name, lines), str(self.dump.path)]
+        process.run(command, env=self.env, what=self.what)
 
     def load(self, parts: Sequence[Sequence[str]], progress: Callable[[int], None]) -> None:
         """Data, each part by a pg_restore of its own. The first failure ends the others."""
@@ -117,7 +116,7 @@ class _Loading:
                 progress(min(read))
                 return not stop.is_set()
 
-            command = [*self.words, self._use(f"data-{number}", parts[number])]
+            command = [*self.words, entries.only(self.dump.path, f"data-{number}", parts[number])]
             with process.filtering(command, what=self.what, stdout=subprocess.DEVNULL, env=self.env) as (child, ended):
                 into = cast(IO[bytes], child.stdin)
                 try:
@@ -139,11 +138,6 @@ class _Loading:
             if self.dump.ended():
                 self.dump.wait()
             raise failures[0]
-
-    def _use(self, name: str, entries: Sequence[str]) -> str:
-        listing = Path(f"{self.dump.path}.{name}")
-        listing.write_text("".join(f"{line}\n" for line in entries), encoding="utf-8", errors="surrogateescape")
-        return f"--use-list={listing}"
 
 
 def _without(lines: Sequence[str], left_out: Sequence[str]) -> list[str]:

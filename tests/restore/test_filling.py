@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from psycopg import sql
 
 from perene.backup import process
 from perene.backup.arriving import Arriving
@@ -147,6 +148,37 @@ def test_rights_come_last_so_that_none_is_in_the_way(server: Server, database: C
         connection.execute(f"DROP OWNED BY {owner}; ALTER DATABASE {back} OWNER TO CURRENT_USER".encode())
     with server.connect(name, autocommit=True) as connection:
         connection.execute(f"DROP OWNED BY {owner}; DROP ROLE {restorer}, {owner}".encode())
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "UTF8"])
+def test_tables_of_any_name_come_back(server: Server, database: Callable[[], str], tmp_path: Path, encoding: str) -> None:
+    names = [
+        "é",
+        "semi; colon",
+        "two\nlines",
+        " ",
+        'quo"te',
+        "t1 admin",
+        *(["line\u2028separator", "\u00e9\x85"] if encoding == "UTF8" else []),
+    ]
+    name, back = f"{database()}_odd", database()
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+    try:
+        with server.connect(name, autocommit=True) as connection:
+            for one in names:
+                connection.execute(sql.SQL("CREATE TABLE public.{} AS SELECT 1").format(sql.Identifier(one)))
+        dumped(server, name, tmp_path / "dump")
+        filling.fill(server, Arriving(path=tmp_path / "dump"), back, timescale=None, rows={})
+    finally:
+        with server.connect("postgres", autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with server.connect(back, autocommit=True) as connection:
+        found = connection.execute("SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+        assert sorted(str(row[0]) for row in found.fetchall()) == sorted(names)
+        for one in names:
+            counted = connection.execute(sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(one))).fetchall()
+            assert counted == [(1,)], one
 
 
 def entries(*names: str) -> list[str]:
