@@ -137,7 +137,8 @@ class Victims:
         if left:
             assert "the lock of a dead backup" in said, "a lock that was healed is reported"
             self.healed += 1
-        assert len(self.on_hand()) == len(after) + 1
+        # Killed alone, a process leaves its restic behind, and that may still finish the manifest of a set that is whole.
+        assert 1 <= len(set(self.on_hand()) - set(after)) <= 2
 
     def restore_round(self, typical: float) -> None:
         """A killed restore: what is there says that it is not complete, the live database is untouched, and a rerun finishes it."""
