@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from typing import IO, TextIO
 
 PACK = ("zstd", "--quiet", "-1", "-T1", "--rsyncable", "-B1048576", "--stdout")
 PIECE = 1 << 20
@@ -22,9 +23,7 @@ def main(count: str, *command: str) -> None:
         if writer.stdout is None or packer.stdin is None:
             raise RuntimeError("no pipes")
         for pipe in (writer.stdout, packer.stdin, sys.stdout):
-            # As process.roomy, which this program, run by itself, does not know.
-            with suppress(OSError):
-                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIECE)
+            roomy(pipe)
         # From pipe to pipe without a copy. Whichever end goes away says itself why.
         with suppress(BrokenPipeError):
             while moved := os.splice(writer.stdout.fileno(), packer.stdin.fileno(), PIECE):
@@ -38,6 +37,12 @@ def main(count: str, *command: str) -> None:
         if code:
             sys.exit(f"{program} ended with {code}")
     sys.exit(0 if whole else f"{PACK[0]} did not read everything")
+
+
+def roomy(pipe: IO[bytes] | TextIO) -> None:
+    """Room between two programs that both compute, so that they do not wait for each other. Who may not have more goes on with less."""
+    with suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIECE)
 
 
 if __name__ == "__main__":

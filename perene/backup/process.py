@@ -1,11 +1,10 @@
 """Running other programs: secrets through a pipe, errors with the last words of the program, nothing of the caller's environment."""
 
-import fcntl
 import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO
 
 from perene.errors import PereneError
@@ -81,20 +80,14 @@ def failed(what: str, program: str, code: int, stderr: bytes) -> PereneError:
     return PereneError(f"{what} failed", why=f"{ended}: {words}" if words else ended)
 
 
-def roomy(pipe: int) -> None:
-    """Room between two programs that both compute, so that they do not wait for each other. Who may not have more goes on with less."""
-    with suppress(OSError):
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
-
-
 @contextmanager
 def filtering(
-    command: Sequence[str], *, what: str, stdout: int | IO[bytes] = subprocess.PIPE, env: Mapping[str, str] | None = None
+    command: Sequence[str], *, what: str, stdout: int | IO[bytes] = subprocess.PIPE
 ) -> Iterator[tuple["subprocess.Popen[bytes]", Callable[[], PereneError | None]]]:
     """A program between its standard input and output, and what waits for its end and says how it failed (None: it did not)."""
     with tempfile.TemporaryFile() as errors:
         try:
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, stderr=errors, env=environment(env), bufsize=1 << 20)
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, stderr=errors, env=environment(), bufsize=1 << 20)
         except FileNotFoundError:
             raise tool_missing(command[0]) from None
 

@@ -10,13 +10,12 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from perene.backup import packing, process
-from perene.backup.arriving import Arriving
 from perene.backup.tree import SET_ASIDE
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
@@ -145,43 +144,14 @@ class Repository:
 
     def fetch(self, snapshot: Snapshot, target: Path) -> int:
         """A stored file into a new local file, unpacked where it was packed; its size in bytes."""
-        with self.fetching(snapshot, target) as arriving:
-            arriving.wait()
-        return target.stat().st_size
-
-    @contextmanager
-    def fetching(self, snapshot: Snapshot, target: Path) -> Iterator[Arriving]:
-        """The same while the caller goes on; it ends with the block, whole or not."""
-        words, what = ["dump", snapshot.id, snapshot.path], "unpacking what was backed up"
-        with ExitStack() as stack:
-            out: IO[bytes] = stack.enter_context(target.open("xb"))
-            ends: list[Callable[[], PereneError | None]] = []
-            running: list[subprocess.Popen[bytes]] = []
+        words = ["dump", snapshot.id, snapshot.path]
+        with target.open("xb") as out:
             if snapshot.path.endswith(packing.SUFFIX):
-                unpacker, ended = stack.enter_context(process.filtering(packing.UNPACK, what=what, stdout=out))
-                out = cast(IO[bytes], unpacker.stdin)
-                process.roomy(out.fileno())
-                ends, running = [ended], [unpacker]
-            password = stack.enter_context(process.secret_pipe(self.password()))
-            stderr = stack.enter_context(tempfile.TemporaryFile())
-            child = self._start(words, password, stdin=subprocess.DEVNULL, stdout=out, stderr=stderr)
-            out.close()
-            running.append(child)
-
-            def wait() -> None:
-                code = child.wait()
-                stderr.seek(0)
-                # Who writes into a pipe that is gone cannot say why, and who unpacks what was cut short cannot either: both are heard.
-                failures = [self._failed("dump", code, stderr.read())] if code else []
-                failures += [failure for end in ends if (failure := end())]
-                if failures:
-                    raise PereneError(problems=[problem for one in failures for problem in one.problems], exit_code=failures[0].exit_code)
-
-            try:
-                yield Arriving(path=target, ended=lambda: all(one.poll() is not None for one in running), wait=wait)
-            finally:
-                for one in running:
-                    _stop(one)
+                with packing.unpacking(out) as packed:
+                    self._run(*words, stdout=packed)
+            else:
+                self._run(*words, stdout=out)
+        return target.stat().st_size
 
     def read_back(self, snapshot: Snapshot) -> None:
         """Read every byte of a snapshot; restic compares each piece with its hash."""

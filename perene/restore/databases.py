@@ -13,7 +13,7 @@ from perene.contract.tier import PostgresEndpoint, Store
 from perene.drill.scratch import scratch as scratch_server
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
-from perene.restore import filling, postgres, timescale
+from perene.restore import postgres, timescale
 from perene.restore.job import Job, Outcome, is_server, room_for
 
 Naming = Callable[[str], str]
@@ -58,20 +58,16 @@ def into(server: Server, job: Job, naming: Naming, *, complete: frozenset[str] =
     return outcome.result(sum(part.bytes for part in job.kept.parts))
 
 
-def _fill(server: Server, job: Job, part: Part, whole: PostgresContent, *, target: str, outcome: Outcome) -> None:
-    subject, record = f"{job.name}/{part.name}", whole.records[part.name]
+def _fill(server: Server, job: Job, part: Part, content: PostgresContent, *, target: str, outcome: Outcome) -> None:
+    subject, record = f"{job.name}/{part.name}", content.records[part.name]
     room_for(part.bytes, job.work)
     with tempfile.TemporaryDirectory(dir=job.work, prefix="perene-restore-") as folder:
-        snapshot, content = job.snapshot(part.path), whole.databases[part.name]
-        with (
-            outcome.timed("restore"),
-            job.stages.stage("restore", subject, part.bytes) as progress,
-            job.repository.fetching(snapshot, Path(folder) / "dump") as dump,
-        ):
+        dump = Path(folder) / "dump"
+        with outcome.timed("fetch"), job.stages.stage("fetch", subject, part.bytes) as progress:
+            progress(job.repository.fetch(job.snapshot(part.path), dump))
+        with outcome.timed("restore"), job.stages.stage("restore", subject):
             postgres.create(server, target, record, job.set_id)
-            rows = {table: count.rows for table, count in content.tables.items()}
-            filling.fill(server, dump, target, timescale=content.extensions.get("timescaledb"), rows=rows, progress=progress)
-            progress(part.bytes)
+            postgres.fill(server, dump, target, timescale=content.databases[part.name].extensions.get("timescaledb"))
             postgres.finish(server, target, record, job.set_id)
 
 

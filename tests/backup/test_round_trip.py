@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from perene.backup.arriving import Arriving
 from perene.backup.postgres import dump
 from perene.backup.postgres.server import Server
 from perene.backup.progress import Stages
 from perene.backup.repository import Repository
 from perene.contract.recovery_set import PostgresContent, Role, StoreSet
-from perene.restore import compare, filling, postgres
+from perene.restore import compare, postgres
 
 RICH = Path(__file__).with_name("rich.sql").read_text()
 
@@ -56,8 +55,7 @@ def brought_back(server: Server, repository: Repository, store: StoreSet, name: 
     repository.fetch(repository.find(f"/main.{name}.dump.zst", set="one"), file)
     postgres.ensure_roles(server, content.roles)
     postgres.create(server, target, content.records[name], "one")
-    rows = {table: count.rows for table, count in content.databases[name].tables.items()}
-    filling.fill(server, Arriving(path=file), target, timescale=content.databases[name].extensions.get("timescaledb"), rows=rows)
+    postgres.fill(server, file, target, timescale=content.databases[name].extensions.get("timescaledb"))
     postgres.finish(server, target, content.records[name], "one")
     return target
 
