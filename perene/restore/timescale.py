@@ -32,14 +32,15 @@ def settings(content: Content) -> dict[str, str]:
 def fill(server: Server, dump: Path, database: str, version: str, *, words: Sequence[str], workers: int, env: Mapping[str, str]) -> None:
     """The content of a dump into an empty database. words: pg_restore with its options, without the number of jobs."""
     what = f"restoring {database} with TimescaleDB {version}"
-    listed = process.run(["pg_restore", "--list", str(dump)], what=what).decode().splitlines()
+    # Names are in the database's own encoding, and may hold what Python would take for the end of a line.
+    listed = process.run(["pg_restore", "--list", str(dump)], what=what).decode(errors="surrogateescape").split("\n")
     name = _schema(dump, listed, what)
     first = [line for line in listed if f" SCHEMA - {name} " in line and name != "public"]
     catalogue = [line for line in listed if re.search(r" TABLE DATA _timescaledb_(catalog|config) ", line)]
     early = {*first, *catalogue}
     lists = {"first": first, "catalogue": catalogue, "rest": [line for line in listed if line not in early]}
     for kind, lines in lists.items():
-        dump.with_suffix(f".{kind}").write_text("\n".join(lines) + "\n")
+        dump.with_suffix(f".{kind}").write_text("\n".join(lines) + "\n", errors="surrogateescape")
 
     def restored(kind: str, *more: str) -> None:
         process.run([*words, *more, f"--use-list={dump.with_suffix(f'.{kind}')}", str(dump)], env=env, what=what)

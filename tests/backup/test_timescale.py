@@ -99,6 +99,24 @@ def test_a_hypertable_comes_back_on_a_drills_server_with_every_chunk(server: Ser
 
 
 @needs_timescale
+def test_names_in_another_encoding_come_back(server: Server, repository: Repository, tmp_path: Path) -> None:
+    name = "latin"
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0".encode())
+    try:
+        with server.connect(name, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION timescaledb SCHEMA public")
+            connection.execute('CREATE TABLE public."é" AS SELECT 1 AS "ü"')
+        back = brought_back(server, repository, backed_up(server, repository, name), name, tmp_path)
+        with server.connect(back, autocommit=True) as connection:
+            assert connection.execute('SELECT "ü" FROM public."é"').fetchall() == [(1,)]
+    finally:
+        with server.connect("postgres", autocommit=True) as admin:
+            for one in (name, f"{name}_back"):
+                admin.execute(f"DROP DATABASE IF EXISTS {one} WITH (FORCE)".encode())
+
+
+@needs_timescale
 def test_a_version_that_the_server_does_not_have_is_said(
     server: Server, repository: Repository, measured: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
