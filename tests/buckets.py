@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from perene.custody import certificates
 from tests.servers import fake_gcs_server
+from tests.serving import serving
 
 GOOGLE = "storage.googleapis.com"
 
@@ -81,8 +82,8 @@ def gcs(folder: Path) -> Iterator[dict[str, str]]:
     files = ["-cert-location", str(folder / "cert"), "-private-key-location", str(folder / "key")]
     ports = ["-scheme", "both", "-host", "127.0.0.1", "-port", str(tls), "-port-http", str(plain)]
     with (
-        _serving(ThreadingHTTPServer(("127.0.0.1", 0), _Token)) as token,
-        _serving(_Proxy(tls)) as proxy,
+        serving(ThreadingHTTPServer(("127.0.0.1", 0), _Token)) as token,
+        serving(_Proxy(tls)) as proxy,
         _running([str(fake_gcs_server()), *ports, *files, "-backend", "memory"], f"http://127.0.0.1:{plain}/storage/v1/b"),
     ):
         (folder / "account.json").write_text(json.dumps(_account(f"http://127.0.0.1:{token}/token")))
@@ -116,16 +117,6 @@ def _running(words: list[str], ready: str) -> Iterator[None]:
     finally:
         child.terminate()
         child.wait()
-
-
-@contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[int]:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Token(BaseHTTPRequestHandler):

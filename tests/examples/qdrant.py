@@ -1,11 +1,12 @@
 """A double of Qdrant's REST interface, as far as the example uses it. Its own server is asked in tests/e2e."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.serving import serving
 
 Json = dict[str, Any]
 
@@ -69,10 +70,5 @@ def serve() -> Iterator[tuple[Qdrant, str]]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield double, f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield double, f"http://127.0.0.1:{port}"
