@@ -41,3 +41,9 @@ class PereneError(Exception):
         self.problems = tuple(problems) or (Problem(what=what, where=where, why=why, fix=fix),)
         self.exit_code = exit_code
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def together(failures: Sequence[PereneError]) -> PereneError:
+    """Several failures as one, each problem once, with the first one's exit code."""
+    problems = dict.fromkeys(problem for failure in failures for problem in failure.problems)
+    return PereneError(problems=tuple(problems), exit_code=failures[0].exit_code)

@@ -6,41 +6,17 @@ same bytes wherever it stands, so that restic finds it. The same bytes come of t
 """
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, cast
 
-from perene.backup import packer, process
-from perene.errors import PereneError
+from perene.backup import packer
 
 # What is packed says so by its name.
 SUFFIX = ".zst"
+WHAT = "unpacking what was backed up"
 UNPACK = ("zstd", "--quiet", "--decompress", "--stdout")
 
 
 def packing(command: Sequence[str], count: Path) -> list[str]:
     """The command whose output is that of `command`, packed. count: a file for the number of bytes before packing."""
     return [sys.executable, "-I", "-S", packer.__file__, str(count), *command]
-
-
-@contextmanager
-def unpacking(out: IO[bytes]) -> Iterator[IO[bytes]]:
-    """What is written into this is unpacked into the file `out`; PereneError at the end when it does not unpack."""
-    with process.filtering(UNPACK, what="unpacking what was backed up", stdout=out) as (child, ended):
-        into = cast(IO[bytes], child.stdin)
-        packer.roomy(into)
-        failures = []
-        try:
-            yield into
-        except PereneError as failure:
-            # Who writes into a pipe that is gone cannot say why, and who unpacks what was cut short cannot either: both are heard.
-            failures.append(failure)
-        finally:
-            with suppress(OSError):
-                into.close()
-            broken = ended()
-        if broken:
-            failures.append(broken)
-        if failures:
-            raise PereneError(problems=[problem for one in failures for problem in one.problems], exit_code=failures[0].exit_code)

@@ -82,12 +82,17 @@ def failed(what: str, program: str, code: int, stderr: bytes) -> PereneError:
 
 @contextmanager
 def filtering(
-    command: Sequence[str], *, what: str, stdout: int | IO[bytes] = subprocess.PIPE
+    command: Sequence[str],
+    *,
+    what: str,
+    stdin: int | IO[bytes] = subprocess.PIPE,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[tuple["subprocess.Popen[bytes]", Callable[[], PereneError | None]]]:
     """A program between its standard input and output, and what waits for its end and says how it failed (None: it did not)."""
     with tempfile.TemporaryFile() as errors:
         try:
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, stderr=errors, env=environment(), bufsize=1 << 20)
+            child = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors, env=environment(env), bufsize=1 << 20)
         except FileNotFoundError:
             raise tool_missing(command[0]) from None
 

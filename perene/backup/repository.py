@@ -10,14 +10,15 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
-from perene.backup import packing, process
+from perene.backup import packer, packing, process
+from perene.backup.arriving import Arriving
 from perene.backup.tree import SET_ASIDE
-from perene.errors import PereneError
+from perene.errors import PereneError, together
 from perene.exit_codes import ExitCode
 
 # restic's exit codes that say more than "failed" (restic 0.18 manual, "Exit codes").
@@ -142,16 +143,44 @@ class Repository:
         """A small document as bytes."""
         return self._run("dump", snapshot.id, snapshot.path)
 
+    def read_newest(self, path: str, **tags: str) -> bytes:
+        """The newest small document of this path with these tags, where nobody has listed the snapshots yet."""
+        wanted = [f"--tag={','.join(f'{name}={value}' for name, value in tags.items())}"] if tags else []
+        return self._run("dump", *wanted, f"--path={path}", "latest", path)
+
     def fetch(self, snapshot: Snapshot, target: Path) -> int:
         """A stored file into a new local file, unpacked where it was packed; its size in bytes."""
-        words = ["dump", snapshot.id, snapshot.path]
-        with target.open("xb") as out:
-            if snapshot.path.endswith(packing.SUFFIX):
-                with packing.unpacking(out) as packed:
-                    self._run(*words, stdout=packed)
-            else:
-                self._run(*words, stdout=out)
+        with target.open("xb") as out, self.fetching(snapshot) as arriving:
+            arriving.save(out)
         return target.stat().st_size
+
+    @contextmanager
+    def fetching(self, snapshot: Snapshot) -> Iterator[Arriving]:
+        """A stored file, unpacked, while it comes; whoever leaves the block before its end, ends it."""
+        words = ["dump", snapshot.id, snapshot.path]
+        with ExitStack() as stack:
+            password = stack.enter_context(process.secret_pipe(self.password()))
+            stderr = stack.enter_context(tempfile.TemporaryFile())
+            restic = self._start(words, password, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
+            stack.callback(_stop, restic)
+            stream, unpacked = cast(IO[bytes], restic.stdout), None
+            if snapshot.path.endswith(packing.SUFFIX):
+                packer.roomy(stream)
+                unpacker, unpacked = stack.enter_context(process.filtering(packing.UNPACK, what=packing.WHAT, stdin=stream))
+                stack.callback(_stop, unpacker)
+                stream.close()
+                stream = cast(IO[bytes], unpacker.stdout)
+            packer.roomy(stream)
+
+            def wait() -> None:
+                code = restic.wait()
+                stderr.seek(0)
+                failures = [self._failed("dump", code, stderr.read())] if code else []
+                failures += [failure] if unpacked and (failure := unpacked()) else []
+                if failures:
+                    raise together(failures)
+
+            yield Arriving(stream.fileno(), wait)
 
     def read_back(self, snapshot: Snapshot) -> None:
         """Read every byte of a snapshot; restic compares each piece with its hash."""

@@ -1,6 +1,7 @@
 """Which sets are on hand: read from one listing of the repository, because a manifest's snapshot says that its set is whole."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -71,7 +72,11 @@ def load(repository: Repository, set_id: str) -> RecoverySet:
 def found(repository: Repository, set_id: str) -> tuple[RecoverySet, tuple[Snapshot, ...]]:
     """The same, and every snapshot of the set, by one listing of the repository."""
     newest = set_id == "newest"
-    listed = repository.snapshots() if newest else repository.snapshots(set=set_id)
+    tags = {} if newest else {"set": set_id}
+    # A repository takes most of a second to open: what is most likely wanted is read meanwhile.
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(repository.read_newest, MANIFEST, **tags)
+        listed = repository.snapshots(**tags)
     if newest:
         sets = [one for one in on_hand(listed) if not one.reason]
         if not sets:
@@ -83,7 +88,10 @@ def found(repository: Repository, set_id: str) -> tuple[RecoverySet, tuple[Snaps
     manifests = [one for one in parts if one.path == MANIFEST]
     if not manifests:
         raise PereneError(f"{MANIFEST} of {set_id} is not in the repository", where=repository.url, exit_code=ExitCode.CANNOT_TELL)
-    return RecoverySet.parse(repository.read(manifests[-1]), f"{repository.url} {set_id}"), parts
+    where = f"{repository.url} {set_id}"
+    if ahead.exception() is None and (manifest := RecoverySet.parse(ahead.result(), where)).id == set_id:
+        return manifest, parts
+    return RecoverySet.parse(repository.read(manifests[-1]), where), parts
 
 
 def keys_needed(repository: Repository) -> dict[str, KeyProof]:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from perene.backup import process
+from perene.backup.arriving import arrived
 from perene.backup.postgres.server import Server
 from perene.contract.drill import DamageResult
 from perene.contract.recovery_set import PostgresContent, StoreSet
@@ -12,7 +13,7 @@ from perene.custody import sentinel
 from perene.drill import canary
 from perene.drill.damage import Damage, spoil, spoil_key
 from perene.errors import PereneError
-from perene.restore import postgres
+from perene.restore import filling, postgres
 
 
 def prove(server: Server, dump: Path, expected: StoreSet, damage: Damage, set_id: str) -> DamageResult:
@@ -41,7 +42,8 @@ def _database(server: Server, dump: Path, expected: StoreSet, damage: Damage, se
     postgres.ensure_roles(server, content.roles)
     try:
         postgres.create(server, name, record, set_id)
-        postgres.fill(server, dump, name, timescale=None)
+        with arrived(dump) as whole:
+            filling.fill(server, whole, name, folder=dump.parent, timescale=None)
         postgres.finish(server, name, record, set_id)
     except PereneError as refused:
         return f"the restore failed: {refused.problems[0].why[:200]}"

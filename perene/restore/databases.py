@@ -13,8 +13,9 @@ from perene.contract.tier import PostgresEndpoint, Store
 from perene.drill.scratch import scratch as scratch_server
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
-from perene.restore import postgres, timescale
+from perene.restore import filling, postgres, timescale
 from perene.restore.job import Job, Outcome, is_server, room_for
+from perene.restore.marks import ADMINISTRATION
 
 Naming = Callable[[str], str]
 
@@ -25,13 +26,20 @@ def beside(job: Job) -> StoreResult:
         if is_server(uri):
             return into(of_uri(uri), job, lambda database: database)
     with administered(job.name, job.live) as server:
+        with server.connect(ADMINISTRATION, autocommit=True) as admin:
+            postgres.room_on(admin, _size(job), job.name)
         return into(server, job, lambda database: f"{database[:45]}__{job.stamp}")
 
 
 def scratch(job: Job) -> StoreResult:
     """Into a server of its own, which is gone afterwards."""
+    room_for(_size(job), job.work)
     with scratch_server(job.work, timescale.settings(job.kept.content)) as server:
         return into(server, job, lambda database: database)
+
+
+def _size(job: Job) -> int:
+    return postgres.size_of(job.kept, {part.name for part in job.kept.parts})
 
 
 def into(server: Server, job: Job, naming: Naming, *, complete: frozenset[str] = frozenset()) -> StoreResult:
@@ -58,17 +66,20 @@ def into(server: Server, job: Job, naming: Naming, *, complete: frozenset[str] =
     return outcome.result(sum(part.bytes for part in job.kept.parts))
 
 
-def _fill(server: Server, job: Job, part: Part, content: PostgresContent, *, target: str, outcome: Outcome) -> None:
-    subject, record = f"{job.name}/{part.name}", content.records[part.name]
-    room_for(part.bytes, job.work)
-    with tempfile.TemporaryDirectory(dir=job.work, prefix="perene-restore-") as folder:
-        dump = Path(folder) / "dump"
-        with outcome.timed("fetch"), job.stages.stage("fetch", subject, part.bytes) as progress:
-            progress(job.repository.fetch(job.snapshot(part.path), dump))
-        with outcome.timed("restore"), job.stages.stage("restore", subject):
-            postgres.create(server, target, record, job.set_id)
-            postgres.fill(server, dump, target, timescale=content.databases[part.name].extensions.get("timescaledb"))
-            postgres.finish(server, target, record, job.set_id)
+def _fill(server: Server, job: Job, part: Part, whole: PostgresContent, *, target: str, outcome: Outcome) -> None:
+    subject, record = f"{job.name}/{part.name}", whole.records[part.name]
+    version = whole.databases[part.name].extensions.get("timescaledb")
+    if version is not None:
+        room_for(part.bytes, job.work)
+    with (
+        tempfile.TemporaryDirectory(dir=job.work, prefix="perene-restore-") as folder,
+        outcome.timed("restore"),
+        job.stages.stage("restore", subject, part.bytes) as progress,
+        job.repository.fetching(job.snapshot(part.path)) as dump,
+    ):
+        postgres.create(server, target, record, job.set_id)
+        filling.fill(server, dump, target, folder=Path(folder), timescale=version, progress=progress)
+        postgres.finish(server, target, record, job.set_id)
 
 
 @contextmanager

@@ -9,16 +9,13 @@ from psycopg import sql
 
 from perene.backup.postgres.server import Server
 from perene.contract.drill import StoreResult
-from perene.contract.recovery_set import PostgresContent, StoreSet
+from perene.contract.recovery_set import StoreSet
 from perene.contract.tier import Store
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.restore import databases, names, postgres, timescale
 from perene.restore.job import Job, Target
 from perene.restore.marks import ADMINISTRATION, Mark, marks, named, set_comment
-
-# What a restored database takes where a set does not say it: rows as text, and their indexes.
-GROWTH = 1.5
 
 
 @contextmanager
@@ -117,10 +114,7 @@ class Databases:
                 postgres.clear(admin, names.new(one))
 
     def _room(self, admin: psycopg.Connection[tuple[object, ...]], kept: StoreSet, todo: list[str]) -> None:
-        sizes = kept.content.sizes if isinstance(kept.content, PostgresContent) else {}
-        postgres.room_on(
-            admin, sum(sizes.get(part.name, round(part.bytes * GROWTH)) for part in kept.parts if part.name in todo), self.target.name
-        )
+        postgres.room_on(admin, postgres.size_of(kept, todo), self.target.name)
 
     def _admin(self) -> psycopg.Connection[tuple[object, ...]]:
         return self.server.connect(ADMINISTRATION, autocommit=True)

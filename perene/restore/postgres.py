@@ -4,31 +4,33 @@ A database that is being restored says so in its comment (`marks`).
 """
 
 import hashlib
-import os
 import secrets as random
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from perene.backup import process
 from perene.backup.postgres import fingerprint
 from perene.backup.postgres.server import Server
 from perene.contract.drill import CheckResult, Difference
-from perene.contract.recovery_set import DatabaseRecord, PostgresContent, Role
+from perene.contract.recovery_set import DatabaseRecord, PostgresContent, Role, StoreSet
 from perene.contract.tier import Check
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.restore import compare
 from perene.restore.job import MARGIN
 from perene.restore.marks import ADMINISTRATION, Mark, marks, named, set_comment
-from perene.restore.timescale import fill as fill_timescale
 
-# Fast, and still safe: the mark of completeness is written by a synchronous commit, which flushes everything before it.
-FASTER = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c statement_timeout=0 -c lock_timeout=0"
+# What a restored database takes where a set does not say it: rows as text, and their indexes.
+GROWTH = 1.5
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
+
+
+def size_of(kept: StoreSet, databases: Collection[str]) -> int:
+    """Bytes of these databases of a store, as they were on its server; about, where a set is too old to say."""
+    sizes = kept.content.sizes if isinstance(kept.content, PostgresContent) else {}
+    return sum(sizes.get(part.name, round(part.bytes * GROWTH)) for part in kept.parts if part.name in databases)
 
 
 def room_on(admin: psycopg.Connection[Any], size: int, name: str) -> None:
@@ -108,18 +110,6 @@ def clear(connection: psycopg.Connection[Any], database: str) -> None:
 
 def _making(database: str) -> str:
     return f"perene_making_{hashlib.sha256(database.encode()).hexdigest()[:12]}_"
-
-
-def fill(server: Server, dump: Path, database: str, *, timescale: str | None, jobs: int | None = None) -> None:
-    """The content of a dump into an empty database. timescale: the extension's version when it was dumped."""
-    workers = jobs or min(8, os.cpu_count() or 2)
-    words = ["pg_restore", "--exit-on-error", "--no-password", "--no-tablespaces", f"--dbname={database}"]
-    with server.tools() as env, named(database):
-        environment = env | {"PGOPTIONS": FASTER}
-        if timescale is None:
-            process.run([*words, f"--jobs={workers}", str(dump)], env=environment, what=f"restoring {database}")
-        else:
-            fill_timescale(server, dump, database, timescale, words=words, workers=workers, env=environment)
 
 
 def finish(server: Server, database: str, record: DatabaseRecord, set_id: str) -> None:

@@ -18,6 +18,7 @@ from perene.backup.postgres.catalogue import ASLEEP, JOB_TABLES
 from perene.backup.postgres.server import Server
 from perene.contract.recovery_set import Content, PostgresContent
 from perene.errors import PereneError
+from perene.restore import entries
 
 EXTENSION = "timescaledb"
 
@@ -32,18 +33,15 @@ def settings(content: Content) -> dict[str, str]:
 def fill(server: Server, dump: Path, database: str, version: str, *, words: Sequence[str], workers: int, env: Mapping[str, str]) -> None:
     """The content of a dump into an empty database. words: pg_restore with its options, without the number of jobs."""
     what = f"restoring {database} with TimescaleDB {version}"
-    # Names are in the database's own encoding, and may hold what Python would take for the end of a line.
-    listed = process.run(["pg_restore", "--list", str(dump)], what=what).decode(errors="surrogateescape").split("\n")
+    listed = entries.listed(dump, what=what)
     name = _schema(dump, listed, what)
     first = [line for line in listed if f" SCHEMA - {name} " in line and name != "public"]
     catalogue = [line for line in listed if re.search(r" TABLE DATA _timescaledb_(catalog|config) ", line)]
     early = {*first, *catalogue}
     lists = {"first": first, "catalogue": catalogue, "rest": [line for line in listed if line not in early]}
-    for kind, lines in lists.items():
-        dump.with_suffix(f".{kind}").write_text("\n".join(lines) + "\n", errors="surrogateescape")
 
     def restored(kind: str, *more: str) -> None:
-        process.run([*words, *more, f"--use-list={dump.with_suffix(f'.{kind}')}", str(dump)], env=env, what=what)
+        process.run([*words, *more, entries.only(dump, kind, lists[kind]), str(dump)], env=env, what=what)
 
     parallel = f"--jobs={workers}"
     with server.connect(database, autocommit=True) as connection:
@@ -97,9 +95,8 @@ def _jobs(connection: psycopg.Connection[Any]) -> sql.Identifier:
 
 def _schema(dump: Path, listed: Sequence[str], what: str) -> str:
     """Where the extension was: a dump says so in its own statement."""
-    entry = dump.with_suffix(".extension")
-    entry.write_text("\n".join(line for line in listed if line.rstrip().endswith(f" EXTENSION - {EXTENSION}")) + "\n")
-    statement = process.run(["pg_restore", "--file=-", f"--use-list={entry}", str(dump)], what=what).decode()
+    entry = entries.only(dump, "extension", [line for line in listed if line.rstrip().endswith(f" EXTENSION - {EXTENSION}")])
+    statement = process.run(["pg_restore", "--file=-", entry, str(dump)], what=what).decode()
     found = re.search(rf"CREATE EXTENSION IF NOT EXISTS {EXTENSION} WITH SCHEMA (\"?)([^;\"]+)\1;", statement)
     if found is None:
         raise PereneError(f"{what} failed", where=str(dump), why="the dump does not say in which schema the extension was")

@@ -1,7 +1,6 @@
 """What goes wrong around a backup or a restore, and what a database can be: each with what must be true afterwards."""
 
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -105,8 +104,7 @@ def test_a_full_disk_fails_the_run_and_the_next_one_works(victims: Victims, word
     child = victims.start(word, limit=100_000)  # below the smallest pack that a changed chunk makes
     said = child.communicate()[1]
     assert child.returncode in {ExitCode.FAILED, ExitCode.CANNOT_TELL}, said
-    # The limit on a file ends what does not ignore its signal; a disk that is full says so (tests/backup/test_packing.py).
-    assert ("file too large" if word == "backup" else f"killed by signal {signal.SIGXFSZ:d}") in said, "the reason is passed on"
+    assert "file too large" in said.lower(), "the reason is passed on"
     assert victims.on_hand() == victims.whole
     assert not [name for name, comment in victims.copies().items() if comment.endswith("complete")]
     victims.timed(word)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from perene.backup.arriving import arrived
 from perene.backup.postgres import dump
 from perene.backup.postgres.server import Server
 from perene.backup.progress import Stages
 from perene.backup.repository import Repository
 from perene.contract.recovery_set import PostgresContent, Role, StoreSet
-from perene.restore import compare, postgres
+from perene.restore import compare, filling, postgres
 
 RICH = Path(__file__).with_name("rich.sql").read_text()
 
@@ -55,7 +56,8 @@ def brought_back(server: Server, repository: Repository, store: StoreSet, name: 
     repository.fetch(repository.find(f"/main.{name}.dump.zst", set="one"), file)
     postgres.ensure_roles(server, content.roles)
     postgres.create(server, target, content.records[name], "one")
-    postgres.fill(server, file, target, timescale=content.databases[name].extensions.get("timescaledb"))
+    with arrived(file) as whole:
+        filling.fill(server, whole, target, folder=file.parent, timescale=content.databases[name].extensions.get("timescaledb"))
     postgres.finish(server, target, content.records[name], "one")
     return target
 

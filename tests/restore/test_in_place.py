@@ -10,7 +10,7 @@ from perene.backup import keep, retention, sets
 from perene.backup.places import Directory
 from perene.contract.recovery_set import Count, RecoverySet
 from perene.contract.tier import Login
-from perene.restore import journal, names, postgres
+from perene.restore import filling, journal, names, postgres
 from perene.restore.marks import Mark
 from tests.restore.conftest import NAME, ROWS, Shop, quiet, rewritten
 from tests.restore.test_beside import Perene, content, with_main
@@ -155,9 +155,9 @@ def test_a_run_that_died_before_its_copy_had_a_name_is_in_nobodys_way(shop: Shop
     def dies(*_: object, **__: object) -> None:
         raise Died
 
-    for step in ("set_comment", "fill"):
+    for module, step in ((postgres, "set_comment"), (filling, "fill")):
         with monkeypatch.context() as patch:
-            patch.setattr(postgres, step, dies)
+            patch.setattr(module, step, dies)
             with pytest.raises(Died):
                 perene(*ONE)
     code, said = perene(*ONE)

@@ -1,0 +1,159 @@
+"""The rows of a dump's tables into a database, out of the script that pg_restore makes of a stream, by several connections at a time.
+
+pg_restore itself loads in parallel only from a whole file, which would first have to be fetched, and only table by table: here the rows of
+each table go to all connections. A single one empties the table in the same transaction, and can so store rows that no scan has to write
+again.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import groupby
+from queue import Queue
+from typing import IO, Any, NamedTuple
+
+import psycopg
+
+from perene.errors import PereneError
+
+PIECE, AHEAD = 1 << 18, 4
+# As pg_dump writes it, in the encoding of its names; in quotes stands whatever somebody called a table.
+COPY = re.compile(rb'COPY (?P<table>(?:"[^"]*"|[^" ])+) (?:\((?:"[^"]*"|[^")])+\))? FROM stdin;\n')
+NO_ROWS, NO_MORE_ROWS = b"\\.\n", b"\n\\.\n"
+MAYBE_NO_MORE = tuple(NO_MORE_ROWS[:length] for length in range(1, len(NO_MORE_ROWS)))
+
+# What is said before the rows of a table that go through the one that it is a part of, into which others go too.
+THROUGH_ROOT = b"-- load via partition root "
+
+Connect = Callable[[], psycopg.Connection[Any]]
+
+
+class Table(NamedTuple):
+    """name: as SQL; copy: the statement that takes its rows; own: whether nothing else goes there."""
+
+    name: bytes
+    copy: bytes
+    own: bool
+
+
+# Some of a table's rows, whole ones after those that went to the same connection before; None: there is no more.
+Rows = tuple[Table, bytes] | None
+
+
+class BreaksOffError(PereneError):
+    """The script ended in the middle of a table: whoever wrote it knows why."""
+
+
+def load(connect: Connect, script: IO[bytes], connections: int) -> None:
+    """Every table of a script of `pg_restore --file=-`; BreaksOffError, or psycopg.Error when the server refuses.
+
+    What was loaded until then is dropped: on a full disk nothing else, not even a checkpoint, has room before that is gone.
+    """
+    reader = _Script(script)
+    if not (found := reader.table()):
+        return
+    settings, tables, stop = found[0], [], threading.Event()
+    alone = connections == 1
+    queues: list[Queue[Rows]] = [Queue(AHEAD) for _ in range(connections)]
+    try:
+        with ThreadPoolExecutor(connections) as pool:
+            loaded = [pool.submit(_copy, connect, settings, queue, stop, alone=alone) for queue in queues]
+            try:
+                while found and not stop.is_set():
+                    table = found[1]
+                    tables.append(table.name)
+                    _hand_out(table, reader.rows(table), queues, stop)
+                    found = reader.table() if not stop.is_set() else None
+            finally:
+                for queue in queues:
+                    queue.put(None)
+        for one in loaded:
+            one.result()
+    except BaseException:
+        with suppress(psycopg.Error, PereneError), connect() as connection:
+            connection.execute(settings)
+            for name in tables:
+                connection.execute(b"DROP TABLE IF EXISTS " + name + b" CASCADE")
+        raise
+
+
+def _hand_out(table: Table, pieces: Iterator[bytes], queues: "list[Queue[Rows]]", stop: threading.Event) -> None:
+    """A table's rows to whoever has least to do; the rest of a row goes where its beginning went."""
+    queue = min(queues, key=Queue.qsize)
+    for piece in pieces:
+        if stop.is_set():
+            return
+        end = piece.rfind(b"\n") + 1
+        if end:
+            queue.put((table, piece[:end]))
+            queue = min(queues, key=Queue.qsize)
+        if end < len(piece):
+            queue.put((table, piece[end:]))
+
+
+def _copy(connect: Connect, settings: bytes, queue: "Queue[Rows]", stop: threading.Event, *, alone: bool) -> None:
+    """What comes through the queue, by one connection. A failure stops the others."""
+    pieces = iter(queue.get, None)
+    try:
+        with connect() as connection, connection.cursor() as cursor:
+            cursor.execute(settings)
+            for table, some in groupby(pieces, key=lambda piece: piece[0]):
+                with connection.transaction():
+                    frozen = alone and table.own
+                    if frozen:
+                        cursor.execute(b"TRUNCATE ONLY " + table.name)
+                    with cursor.copy(table.copy + (b" WITH (FREEZE)" if frozen else b"")) as copy:
+                        for _, rows in some:
+                            copy.write(rows)
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        # Whoever hands out must not wait for a place here.
+        for _ in pieces:
+            pass
+
+
+class _Script:
+    """Statements and rows of a script, as they come."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self.source, self.ahead = source, b""
+
+    def table(self) -> tuple[bytes, Table] | None:
+        """The next table, and what stands before its rows; None when there is no more."""
+        while True:
+            # Not what looks like a statement within a name that has not come to its end.
+            at = self.ahead.find(b"\nCOPY ") + 1
+            if at and (found := COPY.match(self.ahead, at)):
+                before, self.ahead = self.ahead[:at], self.ahead[found.end() :]
+                # Words for psql alone begin so.
+                lines = (line for line in before.split(b"\n") if not line.startswith(b"\\"))
+                table = Table(found["table"], found[0].removesuffix(b";\n"), THROUGH_ROOT not in before)
+                return b"\n".join(lines), table
+            if not self._more():
+                return None
+
+    def rows(self, table: Table) -> Iterator[bytes]:
+        """The table's rows, in pieces that are cut anywhere; the last ends with a row."""
+        while len(self.ahead) < len(NO_ROWS) and self._more():
+            pass
+        if self.ahead.startswith(NO_ROWS):
+            self.ahead = self.ahead[len(NO_ROWS) :]
+            return
+        while (end := self.ahead.find(NO_MORE_ROWS)) < 0:
+            if not self.ahead.endswith(MAYBE_NO_MORE):
+                yield self.ahead
+                self.ahead = b""
+            if not self._more():
+                raise BreaksOffError("the restore failed", where=table.name.decode(errors="replace"), why="its rows break off")
+        yield self.ahead[: end + 1]
+        self.ahead = self.ahead[end + len(NO_MORE_ROWS) :]
+
+    def _more(self) -> bool:
+        piece = self.source.read(PIECE)
+        # Not copied, where it need not be: this is all that is done with most of them.
+        self.ahead = self.ahead + piece if self.ahead else piece
+        return bool(piece)

@@ -1,0 +1,20 @@
+"""The entries of a dump: as pg_restore lists them, and as it is told which of them to restore."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from perene.backup import process
+
+
+def listed(dump: Path, *options: str, what: str) -> list[str]:
+    """A line per entry; PereneError when the head of the dump is not whole."""
+    text = process.run(["pg_restore", "--list", *options, str(dump)], what=what)
+    # Names are in the database's own encoding, and may hold what Python would take for the end of a line.
+    return [line for line in text.decode(errors="surrogateescape").split("\n") if line and not line.startswith(";")]
+
+
+def only(dump: Path, name: str, entries: Sequence[str]) -> str:
+    """The option that restores these entries, in this order. name: of the file beside the dump that holds them."""
+    listing = Path(f"{dump}.{name}")
+    listing.write_text("".join(f"{line}\n" for line in entries), encoding="utf-8", errors="surrogateescape")
+    return f"--use-list={listing}"
