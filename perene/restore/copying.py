@@ -7,7 +7,7 @@ again.
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import groupby
@@ -46,26 +46,45 @@ class BreaksOffError(PereneError):
     """The script ended in the middle of a table: whoever wrote it knows why."""
 
 
-def load(connect: Connect, script: IO[bytes], connections: int) -> None:
+def load(connect: Connect, script: IO[bytes], connections: int, give_up: Callable[[], None]) -> None:
     """Every table of a script of `pg_restore --file=-`; BreaksOffError, or psycopg.Error when the server refuses.
 
-    What was loaded until then is dropped: on a full disk nothing else, not even a checkpoint, has room before that is gone.
+    give_up: is called, by any thread, to end the script when the server has refused. What was loaded until then is dropped: on a full disk
+    nothing else, not even a checkpoint, has room before that is gone.
     """
     reader = _Script(script)
     if not (found := reader.table()):
         return
     settings, tables, stop = found[0], [], threading.Event()
     alone = connections == 1
+
+    def work(queue: "Queue[Rows]") -> None:
+        pieces = iter(queue.get, None)
+        try:
+            _copy(connect, settings, pieces, alone=alone)
+        except BaseException:
+            stop.set()
+            give_up()
+            raise
+        finally:
+            # Whoever hands out must not wait for a place here.
+            for _ in pieces:
+                pass
+
     queues: list[Queue[Rows]] = [Queue(AHEAD) for _ in range(connections)]
     try:
         with ThreadPoolExecutor(connections) as pool:
-            loaded = [pool.submit(_copy, connect, settings, queue, stop, alone=alone) for queue in queues]
+            loaded = [pool.submit(work, queue) for queue in queues]
             try:
                 while found and not stop.is_set():
                     table = found[1]
                     tables.append(table.name)
                     _hand_out(table, reader.rows(table), queues, stop)
                     found = reader.table() if not stop.is_set() else None
+            except BreaksOffError:
+                # Then it was ended by who gave up, and says why.
+                if not stop.is_set():
+                    raise
             finally:
                 for queue in queues:
                     queue.put(None)
@@ -93,27 +112,18 @@ def _hand_out(table: Table, pieces: Iterator[bytes], queues: "list[Queue[Rows]]"
             queue.put((table, piece[end:]))
 
 
-def _copy(connect: Connect, settings: bytes, queue: "Queue[Rows]", stop: threading.Event, *, alone: bool) -> None:
-    """What comes through the queue, by one connection. A failure stops the others."""
-    pieces = iter(queue.get, None)
-    try:
-        with connect() as connection, connection.cursor() as cursor:
-            cursor.execute(settings)
-            for table, some in groupby(pieces, key=lambda piece: piece[0]):
-                with connection.transaction():
-                    frozen = alone and table.own
-                    if frozen:
-                        cursor.execute(b"TRUNCATE ONLY " + table.name)
-                    with cursor.copy(table.copy + (b" WITH (FREEZE)" if frozen else b"")) as copy:
-                        for _, rows in some:
-                            copy.write(rows)
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        # Whoever hands out must not wait for a place here.
-        for _ in pieces:
-            pass
+def _copy(connect: Connect, settings: bytes, pieces: Iterable[tuple[Table, bytes]], *, alone: bool) -> None:
+    """Rows of one table after the other, by one connection. alone: there is no other."""
+    with connect() as connection, connection.cursor() as cursor:
+        cursor.execute(settings)
+        for table, some in groupby(pieces, key=lambda piece: piece[0]):
+            with connection.transaction():
+                frozen = alone and table.own
+                if frozen:
+                    cursor.execute(b"TRUNCATE ONLY " + table.name)
+                with cursor.copy(table.copy + (b" WITH (FREEZE)" if frozen else b"")) as copy:
+                    for _, rows in some:
+                        copy.write(rows)
 
 
 class _Script:

@@ -67,8 +67,9 @@ def fill(
         made = {found["oid"] for line in first if (found := TABLE.match(line))}
         tables = [line for line in listed if (found := ROWS.match(line)) and found["oid"] in made]
         done = frozenset([*first, *tables])
-        others = [line for line in listed if CONTENT.match(line) and line not in done]
-        last = [line for line in listed if line not in done and line not in frozenset(others)]
+        rest = [line for line in listed if line not in done]
+        others = [line for line in rest if CONTENT.match(line)]
+        last = [line for line in rest if not CONTENT.match(line)]
         filling.restore("first", first)
         filling.load(tables, others, max(1, workers // 2), progress)
         filling.restore("last", last, f"--jobs={workers}")
@@ -120,15 +121,19 @@ class _Filling:
             into = [cast(IO[bytes], child.stdin) for child in children]
             for pipe in (*into, out):
                 packer.roomy(pipe)
-            poured = pool.submit(self._pour, into, stop, progress)
-            try:
-                copying.load(self._connect, out, connections)
-            except copying.BreaksOffError as cut:
-                failures = [cut]
-            except BaseException:
+
+            def give_up() -> None:
                 stop.set()
                 for child in children:
                     child.terminate()
+
+            poured = pool.submit(self._pour, into, stop, progress)
+            try:
+                copying.load(self._connect, out, connections, give_up)
+            except copying.BreaksOffError as cut:
+                failures = [cut]
+            except BaseException:
+                give_up()
                 raise
             finally:
                 # Who writes for nobody ends.
@@ -160,6 +165,7 @@ class _Filling:
                         moved = os.splice(self.dump.pipe, readers[0].fileno(), PIECE)
                     except BrokenPipeError:
                         readers.clear()
+                        continue
                 else:
                     piece = os.read(self.dump.pipe, PIECE)
                     moved = len(piece)
