@@ -126,8 +126,7 @@ class Repository:
 
     def snapshots(self, **tags: str) -> list[Snapshot]:
         """All snapshots with these tags, oldest first."""
-        wanted = [f"--tag={','.join(f'{name}={value}' for name, value in tags.items())}"] if tags else []
-        listed = json.loads(self._run("snapshots", "--json", *wanted))
+        listed = json.loads(self._run("snapshots", "--json", *_tagged(tags)))
         return sorted((_snapshot(entry) for entry in listed or []), key=lambda snapshot: (snapshot.time, snapshot.id))
 
     def find(self, path: str, **tags: str) -> Snapshot:
@@ -145,8 +144,7 @@ class Repository:
 
     def read_newest(self, path: str, **tags: str) -> bytes:
         """The newest small document of this path with these tags, where nobody has listed the snapshots yet."""
-        wanted = [f"--tag={','.join(f'{name}={value}' for name, value in tags.items())}"] if tags else []
-        return self._run("dump", *wanted, f"--path={path}", "latest", path)
+        return self._run("dump", *_tagged(tags), f"--path={path}", "latest", path)
 
     def fetch(self, snapshot: Snapshot, target: Path) -> int:
         """A stored file into a new local file, unpacked where it was packed; its size in bytes."""
@@ -157,27 +155,21 @@ class Repository:
     @contextmanager
     def fetching(self, snapshot: Snapshot) -> Iterator[Arriving]:
         """A stored file, unpacked, while it comes; whoever leaves the block before its end, ends it."""
-        words = ["dump", snapshot.id, snapshot.path]
         with ExitStack() as stack:
-            password = stack.enter_context(process.secret_pipe(self.password()))
-            stderr = stack.enter_context(tempfile.TemporaryFile())
-            restic = self._start(words, password, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
-            stack.callback(_stop, restic)
-            stream, unpacked = cast(IO[bytes], restic.stdout), None
+            stream, ended = stack.enter_context(self._dumping(snapshot.id, snapshot.path))
+            ends = [ended]
             if snapshot.path.endswith(packing.SUFFIX):
                 packer.roomy(stream)
                 unpacker, unpacked = stack.enter_context(process.filtering(packing.UNPACK, what=packing.WHAT, stdin=stream))
                 stack.callback(_stop, unpacker)
+                ends.append(unpacked)
                 stream.close()
                 stream = cast(IO[bytes], unpacker.stdout)
             packer.roomy(stream)
 
             def wait() -> None:
-                code = restic.wait()
-                stderr.seek(0)
-                failures = [self._failed("dump", code, stderr.read())] if code else []
-                failures += [failure] if unpacked and (failure := unpacked()) else []
-                if failures:
+                # Who writes into a pipe that is gone cannot say why, and who unpacks what was cut short cannot either: both are heard.
+                if failures := [failure for end in ends if (failure := end())]:
                     raise together(failures)
 
             yield Arriving(stream.fileno(), wait)
@@ -189,18 +181,28 @@ class Repository:
 
     def stream(self, snapshot: Snapshot, *, tree: bool = False) -> Iterator[bytes]:
         """A stored file in pieces of `CHUNK` bytes, or a stored directory as a tar. PereneError at the end when it could not be read."""
-        words = ["dump", "--archive=tar", snapshot.id, "/"] if tree else ["dump", snapshot.id, snapshot.path]
+        words = ["--archive=tar", snapshot.id, "/"] if tree else [snapshot.id, snapshot.path]
+        with self._dumping(*words) as (out, ended):
+            while chunk := out.read(CHUNK):
+                yield chunk
+            if failure := ended():
+                raise failure
+
+    @contextmanager
+    def _dumping(self, *words: str) -> Iterator[tuple[IO[bytes], Callable[[], PereneError | None]]]:
+        """What `restic dump` writes, and what waits for its end and says how it failed (None: it did not). It ends with the block."""
         with process.secret_pipe(self.password()) as pipe, tempfile.TemporaryFile() as stderr:
-            child = self._start(words, pipe, stdout=subprocess.PIPE, stderr=stderr)
-            try:
-                while child.stdout and (chunk := child.stdout.read(CHUNK)):
-                    yield chunk
+            child = self._start(["dump", *words], pipe, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
+
+            def ended() -> PereneError | None:
                 code = child.wait()
+                stderr.seek(0)
+                return self._failed("dump", code, stderr.read()) if code else None
+
+            try:
+                yield cast(IO[bytes], child.stdout), ended
             finally:
                 _stop(child)
-            stderr.seek(0)
-            if code:
-                raise self._failed("dump", code, stderr.read())
 
     def fetch_tree(self, snapshot: Snapshot, target: Path) -> None:
         """A stored directory into `target`, every file verified after it was written."""
@@ -237,7 +239,7 @@ class Repository:
         return int(json.loads(self._run("stats", "--mode=raw-data", "--json"))["total_size"])
 
     def _labels(self, tags: Mapping[str, str]) -> list[str]:
-        return [f"--host={self.host}", f"--tag={','.join(f'{name}={value}' for name, value in tags.items())}"]
+        return [f"--host={self.host}", *_tagged(tags)]
 
     def _command(self, words: Sequence[str], password: int) -> list[str]:
         cache = [f"--cache-dir={self.cache}"] if self.cache else ["--no-cache"]
@@ -301,6 +303,11 @@ class Repository:
         words = _words(stderr)
         kind = ExitCode.CANNOT_TELL if code in {10, 11, 12} else ExitCode.INTERRUPTED if code == 130 else ExitCode.FAILED
         return PereneError(f"restic {word}: {what}", where=self.url, why=f"restic ended with {code}: {words}", fix=fix, exit_code=kind)
+
+
+def _tagged(tags: Mapping[str, str]) -> list[str]:
+    """The option for these tags, which are all wanted; nothing without any."""
+    return [f"--tag={','.join(f'{name}={value}' for name, value in tags.items())}"] if tags else []
 
 
 @contextmanager

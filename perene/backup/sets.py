@@ -89,7 +89,9 @@ def found(repository: Repository, set_id: str) -> tuple[RecoverySet, tuple[Snaps
     if not manifests:
         raise PereneError(f"{MANIFEST} of {set_id} is not in the repository", where=repository.url, exit_code=ExitCode.CANNOT_TELL)
     where = f"{repository.url} {set_id}"
-    if ahead.exception() is None and (manifest := RecoverySet.parse(ahead.result(), where)).id == set_id:
+    is_newest = [one for one in listed if one.path == MANIFEST][-1] == manifests[-1]
+    # Another set may have come between the two.
+    if is_newest and ahead.exception() is None and (manifest := RecoverySet.parse(ahead.result(), where)).id == set_id:
         return manifest, parts
     return RecoverySet.parse(repository.read(manifests[-1]), where), parts
 

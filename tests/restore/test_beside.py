@@ -7,11 +7,14 @@ from urllib.parse import quote
 
 import pytest
 
+from perene.backup import sets
 from perene.backup.postgres.server import of_uri
 from perene.contract.recovery_set import Count, PostgresContent, RecoverySet, StoreSet
 from perene.drill.scratch import scratch
 from perene.errors import PereneError
-from tests.restore.conftest import NAME, ROWS, Shop, rewritten
+from perene.exit_codes import ExitCode
+from perene.restore.run import jobs
+from tests.restore.conftest import NAME, ROWS, Shop, quiet, rewritten
 
 Perene = Callable[..., tuple[int, str]]
 
@@ -67,8 +70,26 @@ def test_a_server_without_room_is_found_before_anything_is_fetched(shop: Shop, p
     rewritten(shop, lambda made: with_main(made, content=huge))
     code, said = perene("restore", shop.made.id, "--store", "main")
     assert code == 3
-    assert "GB are needed on the server" in said
+    assert "1100004.29 GB are needed on the server" in said, "a tenth more, and its log"
     assert shop.databases() == {""}
+
+
+def test_a_work_directory_without_room_is_found_before_a_scratch_server_is_made(shop: Shop, tmp_path: Path) -> None:
+    huge = content(shop.made.stores["main"]).model_copy(update={"sizes": {NAME: 10**15}})
+    made = with_main(shop.made, content=huge)
+    restorer, job = jobs(made, shop.repository, stores=shop.tier.stores, work=tmp_path, stages=quiet())["main"]
+    with pytest.raises(PereneError) as refused:
+        restorer.scratch(job)
+    assert refused.value.exit_code == ExitCode.CANNOT_TELL
+    assert "1100000.00 GB are needed" in str(refused.value)
+    assert "--work" in str(refused.value)
+    assert not list(tmp_path.glob("perene-*"))
+
+
+def test_the_manifest_of_a_set_that_is_not_wanted_need_not_be_readable(shop: Shop) -> None:
+    tags = {"set": "29990101T000000Z-000000", "part": "manifest", "reason": "safety"}
+    shop.repository.backup_bytes(b"{}", path="/manifest.json", tags=tags)
+    assert sets.load(shop.repository, "newest").id == shop.made.id
 
 
 def test_a_set_that_misses_a_part_is_refused_before_anything_is_restored(shop: Shop, perene: Perene) -> None:
