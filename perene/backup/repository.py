@@ -126,7 +126,8 @@ class Repository:
 
     def snapshots(self, **tags: str) -> list[Snapshot]:
         """All snapshots with these tags, oldest first."""
-        listed = json.loads(self._run("snapshots", "--json", *_tagged(tags)))
+        # A list needs no lock, and to make one takes as long as to open the repository again.
+        listed = json.loads(self._run("snapshots", "--json", "--no-lock", *_tagged(tags)))
         return sorted((_snapshot(entry) for entry in listed or []), key=lambda snapshot: (snapshot.time, snapshot.id))
 
     def find(self, path: str, **tags: str) -> Snapshot:
@@ -143,8 +144,11 @@ class Repository:
         return self._run("dump", snapshot.id, snapshot.path)
 
     def read_newest(self, path: str, **tags: str) -> bytes:
-        """The newest small document of this path with these tags, where nobody has listed the snapshots yet."""
-        return self._run("dump", *_tagged(tags), f"--path={path}", "latest", path)
+        """The newest small document of this path with these tags, where nobody has listed the snapshots yet.
+
+        PereneError also when somebody thins the repository out meanwhile: nothing is locked, so that this takes no longer than the listing.
+        """
+        return self._run("dump", "--no-lock", *_tagged(tags), f"--path={path}", "latest", path)
 
     def fetch(self, snapshot: Snapshot, target: Path) -> int:
         """A stored file into a new local file, unpacked where it was packed; its size in bytes."""

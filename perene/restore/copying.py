@@ -1,67 +1,65 @@
 """The rows of a dump's tables into a database, out of the script that pg_restore makes of a stream, by several connections at a time.
 
 pg_restore itself loads in parallel only from a whole file, which would first have to be fetched, and only table by table: here the rows of
-each table go to all connections. A single one empties the table in the same transaction, and can so store rows that no scan has to write
-again.
+each table go to all connections.
 """
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import groupby
 from queue import Queue
 from typing import IO, Any, NamedTuple
 
 import psycopg
 
 from perene.errors import PereneError
+from perene.restore.indexes import Indexes
 
-PIECE, AHEAD = 1 << 18, 4
+# So much is read ahead for each connection: while indexes are built too, there is not always a processor for who reads.
+PIECE, AHEAD = 1 << 18, 32
 # As pg_dump writes it, in the encoding of its names; in quotes stands whatever somebody called a table.
 COPY = re.compile(rb'COPY (?P<table>(?:"[^"]*"|[^" ])+) (?:\((?:"[^"]*"|[^")])+\))? FROM stdin;\n')
 NO_ROWS, NO_MORE_ROWS = b"\\.\n", b"\n\\.\n"
 MAYBE_NO_MORE = tuple(NO_MORE_ROWS[:length] for length in range(1, len(NO_MORE_ROWS)))
 
-# What is said before the rows of a table that go through the one that it is a part of, into which others go too.
-THROUGH_ROOT = b"-- load via partition root "
-
 Connect = Callable[[], psycopg.Connection[Any]]
 
 
 class Table(NamedTuple):
-    """name: as SQL; copy: the statement that takes its rows; own: whether nothing else goes there."""
+    """number: how many came before; name: as SQL; copy: the statement that takes its rows."""
 
+    number: int
     name: bytes
     copy: bytes
-    own: bool
 
 
-# Some of a table's rows, whole ones after those that went to the same connection before; None: there is no more.
-Rows = tuple[Table, bytes] | None
+# Some of a table's rows, whole ones after those that went to the same connection before; without: that was all of the table for this
+# connection; None: there is no more.
+Rows = tuple[Table, bytes | None] | None
 
 
 class BreaksOffError(PereneError):
     """The script ended in the middle of a table: whoever wrote it knows why."""
 
 
-def load(connect: Connect, script: IO[bytes], connections: int, give_up: Callable[[], None]) -> None:
+def load(connect: Connect, script: IO[bytes], connections: int, indexes: Indexes, give_up: Callable[[], None]) -> None:
     """Every table of a script of `pg_restore --file=-`; BreaksOffError, or psycopg.Error when the server refuses.
 
-    give_up: is called, by any thread, to end the script when the server has refused. What was loaded until then is dropped: on a full disk
-    nothing else, not even a checkpoint, has room before that is gone.
+    indexes: is told of each table that is loaded; give_up: is called, by any thread, to end the script when the server has refused. What
+    was loaded until then is dropped: on a full disk nothing else, not even a checkpoint, has room before that is gone.
     """
     reader = _Script(script)
     if not (found := reader.table()):
         return
     settings, tables, stop = found[0], [], threading.Event()
-    alone = connections == 1
+    parts = _Parts(indexes.loaded)
 
     def work(queue: "Queue[Rows]") -> None:
         pieces = iter(queue.get, None)
         try:
-            _copy(connect, settings, pieces, alone=alone)
+            _copy(connect, settings, pieces, parts)
         except BaseException:
             stop.set()
             give_up()
@@ -79,7 +77,7 @@ def load(connect: Connect, script: IO[bytes], connections: int, give_up: Callabl
                 while found and not stop.is_set():
                     table = found[1]
                     tables.append(table.name)
-                    _hand_out(table, reader.rows(table), queues, stop)
+                    _hand_out(table, reader.rows(table), queues, parts, stop)
                     found = reader.table() if not stop.is_set() else None
             except BreaksOffError:
                 # Then it was ended by who gave up, and says why.
@@ -91,6 +89,7 @@ def load(connect: Connect, script: IO[bytes], connections: int, give_up: Callabl
         for one in loaded:
             one.result()
     except BaseException:
+        indexes.stop()
         with suppress(psycopg.Error, PereneError), connect() as connection:
             connection.execute(settings)
             for name in tables:
@@ -98,39 +97,65 @@ def load(connect: Connect, script: IO[bytes], connections: int, give_up: Callabl
         raise
 
 
-def _hand_out(table: Table, pieces: Iterator[bytes], queues: "list[Queue[Rows]]", stop: threading.Event) -> None:
+class _Parts:
+    """How many connections are not done with their part of a table. loaded: is told its number when all are."""
+
+    def __init__(self, loaded: Callable[[int], None]) -> None:
+        self._loaded, self._left, self._lock = loaded, dict[int, int](), threading.Lock()
+
+    def are(self, table: Table, count: int) -> None:
+        """So many connections have a part."""
+        self._left[table.number] = count
+        if not count:
+            self._loaded(table.number)
+
+    def done(self, table: Table) -> None:
+        """One of them is committed."""
+        with self._lock:
+            # Nobody said how many of a table that breaks off.
+            left = self._left[table.number] = self._left.get(table.number, 0) - 1
+        if not left:
+            self._loaded(table.number)
+
+
+def _hand_out(table: Table, pieces: Iterator[bytes], queues: "list[Queue[Rows]]", parts: _Parts, stop: threading.Event) -> None:
     """A table's rows to whoever has least to do; the rest of a row goes where its beginning went."""
-    queue = min(queues, key=Queue.qsize)
+    queue, takers = min(queues, key=Queue.qsize), set[Queue[Rows]]()
     for piece in pieces:
         if stop.is_set():
             return
         end = piece.rfind(b"\n") + 1
         if end:
             queue.put((table, piece[:end]))
+            takers.add(queue)
             queue = min(queues, key=Queue.qsize)
         if end < len(piece):
             queue.put((table, piece[end:]))
+            takers.add(queue)
+    parts.are(table, len(takers))
+    for queue in takers:
+        queue.put((table, None))
 
 
-def _copy(connect: Connect, settings: bytes, pieces: Iterable[tuple[Table, bytes]], *, alone: bool) -> None:
-    """Rows of one table after the other, by one connection. alone: there is no other."""
+def _copy(connect: Connect, settings: bytes, pieces: Iterator[tuple[Table, bytes | None]], parts: _Parts) -> None:
+    """Rows of one table after the other, by one connection."""
     with connect() as connection, connection.cursor() as cursor:
         cursor.execute(settings)
-        for table, some in groupby(pieces, key=lambda piece: piece[0]):
-            with connection.transaction():
-                frozen = alone and table.own
-                if frozen:
-                    cursor.execute(b"TRUNCATE ONLY " + table.name)
-                with cursor.copy(table.copy + (b" WITH (FREEZE)" if frozen else b"")) as copy:
-                    for _, rows in some:
-                        copy.write(rows)
+        for table, first in pieces:
+            rows = first
+            with cursor.copy(table.copy) as copy:
+                while rows is not None:
+                    copy.write(rows)
+                    # Where the script breaks off, there is no more, and the table will be dropped.
+                    _, rows = next(pieces, (table, None))
+            parts.done(table)
 
 
 class _Script:
     """Statements and rows of a script, as they come."""
 
     def __init__(self, source: IO[bytes]) -> None:
-        self.source, self.ahead = source, b""
+        self.source, self.ahead, self.tables = source, b"", 0
 
     def table(self) -> tuple[bytes, Table] | None:
         """The next table, and what stands before its rows; None when there is no more."""
@@ -141,7 +166,8 @@ class _Script:
                 before, self.ahead = self.ahead[:at], self.ahead[found.end() :]
                 # Words for psql alone begin so.
                 lines = (line for line in before.split(b"\n") if not line.startswith(b"\\"))
-                table = Table(found["table"], found[0].removesuffix(b";\n"), THROUGH_ROOT not in before)
+                table = Table(self.tables, found["table"], found[0].removesuffix(b";\n"))
+                self.tables += 1
                 return b"\n".join(lines), table
             if not self._more():
                 return None
@@ -153,7 +179,7 @@ class _Script:
         if self.ahead.startswith(NO_ROWS):
             self.ahead = self.ahead[len(NO_ROWS) :]
             return
-        while (end := self.ahead.find(NO_MORE_ROWS)) < 0:
+        while (end := self._end()) < 0:
             if not self.ahead.endswith(MAYBE_NO_MORE):
                 yield self.ahead
                 self.ahead = b""
@@ -161,6 +187,12 @@ class _Script:
                 raise BreaksOffError("the restore failed", where=table.name.decode(errors="replace"), why="its rows break off")
         yield self.ahead[: end + 1]
         self.ahead = self.ahead[end + len(NO_MORE_ROWS) :]
+
+    def _end(self) -> int:
+        """Where the rows of a table end in what is here; -1 for nowhere."""
+        # A single byte is found ten times as fast, and most rows have none of these.
+        possible = self.ahead.find(b"\\")
+        return self.ahead.find(NO_MORE_ROWS, max(0, possible - 1)) if possible >= 0 else -1
 
     def _more(self) -> bool:
         piece = self.source.read(PIECE)

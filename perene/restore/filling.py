@@ -1,7 +1,8 @@
 """The content of a dump into an empty database, while the dump is still on its way and without a copy of it.
 
 The definitions come from its head; then its stream passes one pg_restore, which writes the tables' rows for several connections
-(`copying`), and another one for large objects, where there are some; everything else comes from the head again, in parallel, rights last.
+(`copying`), and another one for large objects, where there are some. Indexes come from the head again, as soon as their table is loaded
+(`indexes`), then everything else, in parallel, rights last.
 """
 
 import os
@@ -21,7 +22,7 @@ from perene.backup import packer, process
 from perene.backup.arriving import PIECE, Arriving, written
 from perene.backup.postgres.server import Server
 from perene.errors import PereneError
-from perene.restore import copying, entries
+from perene.restore import copying, entries, indexes
 from perene.restore.marks import named
 from perene.restore.timescale import fill as fill_timescale
 
@@ -64,15 +65,18 @@ def fill(
             return
         listed = filling.listed()
         first = [line for line in entries.listed(filling.head, "--section=pre-data", what=filling.what) if not RIGHTS.match(line)]
-        made = {found["oid"] for line in first if (found := TABLE.match(line))}
-        tables = [line for line in listed if (found := ROWS.match(line)) and found["oid"] in made]
+        made = {found["oid"]: entries.number(line) for line in first if (found := TABLE.match(line))}
+        tables = {line: made[found["oid"]] for line in listed if (found := ROWS.match(line)) and found["oid"] in made}
         done = frozenset([*first, *tables])
         rest = [line for line in listed if line not in done]
         others = [line for line in rest if CONTENT.match(line)]
         last = [line for line in rest if not CONTENT.match(line)]
+        numbers = [frozenset([entries.number(rows), definition]) for rows, definition in tables.items()]
+        early = indexes.by_table(numbers, last, entries.needs(filling.head, what=filling.what))
         filling.restore("first", first)
-        filling.load(tables, others, max(1, workers // 2), progress)
-        filling.restore("last", last, f"--jobs={workers}")
+        filling.load(list(tables), others, early, workers, progress)
+        built = frozenset(line for some in early for line in some)
+        filling.restore("last", [line for line in last if line not in built], f"--jobs={workers}")
 
 
 class _Filling:
@@ -104,8 +108,15 @@ class _Filling:
         """Some entries that are all in the head."""
         process.run([*self.words, *options, entries.only(self.head, name, lines), str(self.head)], env=self.env, what=self.what)
 
-    def load(self, tables: Sequence[str], others: Sequence[str], connections: int, progress: Callable[[int], None]) -> None:
-        """All that has content in the stream, to its end."""
+    def load(
+        self,
+        tables: Sequence[str],
+        others: Sequence[str],
+        early: Sequence[Sequence[str]],
+        workers: int,
+        progress: Callable[[int], None],
+    ) -> None:
+        """All that has content in the stream, to its end, and the indexes. early: those of each table."""
         script = ["pg_restore", "--file=-", entries.only(self.head, "tables", tables)]
         direct = [*self.words, entries.only(self.head, "others", others)]
         stop = threading.Event()
@@ -127,9 +138,10 @@ class _Filling:
                 for child in children:
                     child.terminate()
 
+            building = stack.enter_context(indexes.Indexes(early, self._index, give_up))
             poured = pool.submit(self._pour, into, stop, progress)
             try:
-                copying.load(self._connect, out, connections, give_up)
+                copying.load(self._connect, out, max(2, workers // 2), building, give_up)
             except copying.BreaksOffError as cut:
                 failures = [cut]
             except BaseException:
@@ -140,9 +152,22 @@ class _Filling:
                 out.close()
                 poured.result()
                 failures = [failure for end in ends if (failure := end())] or failures
-        self.dump.wait()
-        if failures:
-            raise failures[0]
+            if stop.is_set():
+                # An index ended it.
+                building.stop()
+                building.join()
+            self.dump.wait()
+            if failures:
+                raise failures[0]
+            if left := building.left():
+                self.restore("indexes", left, f"--jobs={workers}")
+            building.join()
+
+    def _index(self, lines: Sequence[str]) -> indexes.Filtering:
+        """Some indexes, by a program of their own. The server's other processors have enough to do."""
+        env = {**self.env, "PGOPTIONS": f"{FASTER} -c max_parallel_maintenance_workers=0"}
+        command = [*self.words, entries.only(self.head, "index", lines), str(self.head)]
+        return process.filtering(command, what=self.what, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env)
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = self.server.connect(self.database, autocommit=True)

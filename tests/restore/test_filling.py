@@ -119,6 +119,10 @@ def test_tables_that_are_here_are_loaded_while_the_others_are_on_their_way(
     while counted(server, name)[0] != ROWS and time.monotonic() < deadline:
         time.sleep(0.05)
     assert counted(server, name)[::3] == [ROWS, 0], "the first is loaded, the last is not here"
+    with server.connect(name, autocommit=True) as connection:
+        while connection.execute("SELECT to_regclass('public.t0_pkey')").fetchall() == [(None,)]:
+            assert time.monotonic() < deadline, "what is loaded gets its indexes meanwhile"
+            time.sleep(0.05)
     assert told[-1] <= most
     sender.send(content[most:])
     filler.join(60)
@@ -169,9 +173,125 @@ def test_a_failure_ends_it_at_once_and_leaves_nothing_on_the_servers_disk(
     sender.send(broken[:-200_000], end=False)
     with pytest.raises(PereneError, match="invalid input syntax for type integer"):
         filling.fill(server, Arriving(sender.pipe), name, folder=tmp_path, timescale=None, jobs=jobs)
-    with server.connect(name, autocommit=True) as connection:
+    assert _grown(server, name, empty) < 1_000_000, "two tables were loaded"
+
+
+@pytest.mark.parametrize("jobs", [2, 4])
+def test_an_index_that_cannot_be_built_ends_it_at_once_and_leaves_nothing(
+    server: Server, database: Callable[[], str], content: bytes, tmp_path: Path, jobs: int
+) -> None:
+    name, empty, sender = database(), database(), Sender()
+    row = b"100\tf899139df5e1059396431415e770c6dd"
+    twice = content.replace(row, row.replace(b"100", b"101"), 1)
+    assert twice != content
+    sender.send(twice[:-200_000], end=False)
+    with pytest.raises(PereneError, match="could not create unique index"):
+        filling.fill(server, Arriving(sender.pipe), name, folder=tmp_path, timescale=None, jobs=jobs)
+    assert _grown(server, name, empty) < 1_000_000
+
+
+@pytest.mark.parametrize("why", ["a row", "the repository", "too short"])
+def test_whatever_fails_does_not_wait_for_an_index(server: Server, database: Callable[[], str], tmp_path: Path, why: str) -> None:
+    original, name, empty, sender = database(), database(), database(), Sender()
+    seconds = 60
+    with server.connect(original, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION public.slow(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN "
+            f"IF current_database() <> '{original}' THEN PERFORM pg_sleep({seconds}); END IF; RETURN i; END $$".encode()
+        )
+        connection.execute("CREATE TABLE public.t0 AS SELECT 1 AS i; CREATE INDEX ON public.t0 (public.slow(i))")
+        connection.execute("CREATE TABLE public.t1 AS SELECT i, md5(i::text) AS word FROM generate_series(1, 100000) i")
+        connection.execute("CREATE TABLE public.t2 AS SELECT i, md5(i::text) AS word FROM generate_series(1, 100000) i")
+    content = dumped(server, original, tmp_path / "dump")
+    first, then = content[: len(content) // 2], content[len(content) // 2 :]
+    if why == "a row":
+        then = then.replace(b"7000\t", b"7x00\t")
+    failures: list[PereneError] = []
+
+    def wait() -> None:
+        if why == "the repository":
+            raise PereneError("it went away")
+
+    def run() -> None:
+        try:
+            filling.fill(server, Arriving(sender.pipe, wait), name, folder=tmp_path, timescale=None, jobs=4)
+        except PereneError as failure:
+            failures.append(failure)
+
+    filler = threading.Thread(target=run, daemon=True)
+    filler.start()
+    sender.send(first, end=False)
+    with server.connect("postgres", autocommit=True) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query LIKE 'CREATE INDEX%%' AND state = 'active'"
+        deadline = time.monotonic() + 30
+        while connection.execute(query, [name]).fetchall() != [(1,)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        begin = time.monotonic()
+        sender.send(then if why == "a row" else then[:-1_000_000])
+        filler.join(seconds / 2)
+        assert time.monotonic() - begin < seconds / 2
+        assert connection.execute(query, [name]).fetchall() == [(0,)]
+    expected = {"a row": "invalid input syntax", "the repository": "it went away", "too short": "end of file"}
+    assert expected[why] in str(failures)
+    assert _grown(server, name, empty) < 1_000_000
+
+
+def _grown(server: Server, database: str, empty: str) -> int:
+    """Bytes that a database takes more than an empty one."""
+    with server.connect("postgres", autocommit=True) as connection:
         query = "SELECT pg_database_size(%s) - pg_database_size(%s)"
-        assert int(str(connection.execute(query, [name, empty]).fetchall()[0][0])) < 1_000_000, "two tables were loaded"
+        return int(str(connection.execute(query, [database, empty]).fetchall()[0][0]))
+
+
+# What hangs on a table in one way or another.
+SCHEMA = """
+CREATE TABLE public.plain (i int PRIMARY KEY, word text UNIQUE, at tstzrange, EXCLUDE USING gist (at WITH &&));
+CREATE INDEX words ON public.plain (lower(word)) WHERE i > 5;
+CREATE INDEX "odd; name" ON public.plain USING hash (word);
+ALTER TABLE public.plain CLUSTER ON plain_word_key, REPLICA IDENTITY USING INDEX plain_pkey;
+CREATE TABLE public.child (i int REFERENCES public.plain, j int, CHECK (j > 0), UNIQUE (i, j) DEFERRABLE);
+CREATE TABLE public.heir (more int) INHERITS (public.child);
+CREATE INDEX ON public.heir (more DESC NULLS LAST) INCLUDE (j);
+CREATE TABLE public.whole (i int, d date, PRIMARY KEY (i, d)) PARTITION BY RANGE (d);
+CREATE TABLE public.part_1 PARTITION OF public.whole FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE TABLE public.part_2 PARTITION OF public.whole FOR VALUES FROM ('2026-02-01') TO ('2026-03-01') PARTITION BY HASH (i);
+CREATE TABLE public.part_2a PARTITION OF public.part_2 FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+CREATE INDEX ON public.whole (d);
+CREATE INDEX ON public.part_1 (i);
+CREATE TYPE public.kind AS ENUM ('a', 'b');
+CREATE TABLE public.hashed (k public.kind) PARTITION BY HASH (k);
+CREATE TABLE public.hashed_1 PARTITION OF public.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE public.hashed_2 PARTITION OF public.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE INDEX ON public.hashed (k);
+CREATE MATERIALIZED VIEW public.seen AS SELECT p.i, c.j FROM public.plain p LEFT JOIN public.child c USING (i);
+CREATE UNIQUE INDEX ON public.seen (i);
+CREATE STATISTICS public.together ON i, j FROM public.child;
+CREATE FUNCTION public.other(i int) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT count(*) + other.i FROM public.child';
+CREATE INDEX ON public.plain (public.other(i));
+INSERT INTO public.plain SELECT i, md5(i::text), tstzrange(now() + i * '1 day'::interval, now() + i * '1 day'::interval + '1 hour')
+    FROM generate_series(1, 3000) i;
+INSERT INTO public.child SELECT i, 1 FROM generate_series(1, 100) i;
+INSERT INTO public.whole SELECT i, date '2026-01-01' + i % 59 FROM generate_series(1, 3000) i;
+INSERT INTO public.hashed SELECT (ARRAY['a', 'b'])[1 + i % 2]::public.kind FROM generate_series(1, 100) i;
+REFRESH MATERIALIZED VIEW public.seen;
+"""
+
+
+@pytest.mark.parametrize("jobs", [2, 6])
+def test_everything_that_hangs_on_a_table_comes_back(server: Server, database: Callable[[], str], tmp_path: Path, jobs: int) -> None:
+    name, back = database(), database()
+    with server.connect(name, autocommit=True) as connection:
+        connection.execute(SCHEMA.encode())
+    fill(server, dumped(server, name, tmp_path / "dump"), back, tmp_path, jobs=jobs)
+
+    def definitions(database: str) -> list[str]:
+        with server.tools() as env:
+            text = process.run(["pg_dump", "--schema-only", database], env=env, what="dumping").decode()
+        # A random word that psql is told.
+        return sorted(line for line in text.splitlines() if not line.startswith("\\"))
+
+    assert definitions(back) == definitions(name)
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 64, 1000])
@@ -209,18 +329,6 @@ def test_several_connections_take_the_rows_of_one_table(
     with server.connect(name, autocommit=True) as connection:
         writers = connection.execute("SELECT count(DISTINCT xmin::text) FROM public.t0").fetchall()
     assert writers == [(3,)], "each connection has written some of it"
-
-
-def test_a_single_connection_stores_rows_that_no_scan_writes_again(
-    server: Server, database: Callable[[], str], content: bytes, tmp_path: Path
-) -> None:
-    name = database()
-    fill(server, content, name, tmp_path, jobs=2)
-    with server.connect(name, autocommit=True) as connection:
-        connection.execute("CREATE EXTENSION pg_visibility SCHEMA public")
-        # Not the pages at which the server takes the next rows into its hand.
-        query = "SELECT all_frozen > pg_relation_size('public.t0') / 8192 / 2 FROM public.pg_visibility_map_summary('public.t0')"
-        assert connection.execute(query).fetchall() == [(True,)]
 
 
 def test_large_objects_come_with_the_tables(server: Server, database: Callable[[], str], tmp_path: Path) -> None:
