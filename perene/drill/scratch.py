@@ -16,6 +16,8 @@ from perene.errors import PereneError
 
 NOBODY = 65534
 PREFIX, OWNER = "perene-scratch-", "owner"
+# Bytes that its log takes at most, beside the data.
+LOG = 4 << 30
 # It is thrown away: nothing has to survive a crash of the machine.
 SETTINGS = {
     "listen_addresses": "''",
@@ -24,7 +26,7 @@ SETTINGS = {
     "synchronous_commit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_wal_size": "4GB",
+    "max_wal_size": f"{LOG >> 20}MB",
     "checkpoint_timeout": "30min",
     "autovacuum": "off",
     "max_locks_per_transaction": "1024",

@@ -10,6 +10,7 @@ from perene.backup.tier import login_with
 from perene.contract.drill import StoreResult
 from perene.contract.recovery_set import Part, PostgresContent
 from perene.contract.tier import PostgresEndpoint, Store
+from perene.drill.scratch import LOG
 from perene.drill.scratch import scratch as scratch_server
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
@@ -33,7 +34,9 @@ def beside(job: Job) -> StoreResult:
 
 def scratch(job: Job) -> StoreResult:
     """Into a server of its own, which is gone afterwards."""
-    room_for(_size(job), job.work)
+    size = _size(job)
+    # What is loaded by several connections goes through the log too.
+    room_for(size + min(size, LOG), job.work)
     with scratch_server(job.work, timescale.settings(job.kept.content)) as server:
         return into(server, job, lambda database: database)
 

@@ -160,7 +160,8 @@ class _Filling:
             if failures:
                 raise failures[0]
             if left := building.left():
-                self.restore("indexes", left, f"--jobs={workers}")
+                # Beside the one that is under way: no more memory than for the others in the end.
+                self.restore("indexes", left, f"--jobs={max(1, workers - 1)}")
             building.join()
 
     def _index(self, lines: Sequence[str]) -> indexes.Filtering:

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 
 SIZE, LEFT = 900 * 2**20, 25 * 2**20
 # Its log is kept in segments that are there already: what runs out of room is the data, and the server lives on.
-LOG = {"min_wal_size": "192MB", "max_wal_size": "224MB", "shared_buffers": "16MB"}
+LOG = {"wal_level": "replica", "min_wal_size": "192MB", "max_wal_size": "224MB", "shared_buffers": "16MB"}
+SEGMENTS = 14
 
 
 @pytest.fixture
@@ -59,6 +60,11 @@ def shop(small: Server, empty_repository: Path, tmp_path: Path) -> Shop:
     fresh(small, files)
     tier, repository = document(tmp_path / "repository", small, files), opened(tmp_path / "repository")
     made = make_set(tier, repository, stages=quiet(), with_canary=False)
+    with small.connect("postgres", autocommit=True) as admin:
+        for _ in range(SEGMENTS):
+            admin.execute("SELECT pg_switch_wal() FROM pg_current_xact_id()")
+        for _ in range(2):
+            admin.execute("CHECKPOINT")
     return Shop(small, files, repository, tier, made)
 
 
