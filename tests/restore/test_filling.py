@@ -232,7 +232,8 @@ def test_whatever_fails_does_not_wait_for_an_index(server: Server, database: Cal
         filler.join(seconds / 2)
         assert time.monotonic() - begin < seconds / 2
         assert connection.execute(query, [name]).fetchall() == [(0,)]
-    expected = {"a row": "invalid input syntax", "the repository": "it went away", "too short": "end of file"}
+    # What pg_restore says of a dump depends on where it is cut.
+    expected = {"a row": "invalid input syntax", "the repository": "it went away", "too short": "pg_restore ended with 1"}
     assert expected[why] in str(failures)
     assert _grown(server, name, empty) < 1_000_000
 
