@@ -55,12 +55,15 @@ def load(connect: Connect, script: IO[bytes], connections: int, indexes: Indexes
         return
     settings, tables, stop = found[0], [], threading.Event()
     parts = _Parts(indexes.loaded)
+    failures: list[BaseException] = []
 
     def work(queue: "Queue[Rows]") -> None:
         pieces = iter(queue.get, None)
         try:
             _copy(connect, settings, pieces, parts)
-        except BaseException:
+        except BaseException as failure:
+            # The first is the cause: another connection is then left in the middle of a row, and complains of that.
+            failures.append(failure)
             stop.set()
             give_up()
             raise
@@ -72,7 +75,8 @@ def load(connect: Connect, script: IO[bytes], connections: int, indexes: Indexes
     queues: list[Queue[Rows]] = [Queue(AHEAD) for _ in range(connections)]
     try:
         with ThreadPoolExecutor(connections) as pool:
-            loaded = [pool.submit(work, queue) for queue in queues]
+            for queue in queues:
+                pool.submit(work, queue)
             try:
                 while found and not stop.is_set():
                     table = found[1]
@@ -86,8 +90,8 @@ def load(connect: Connect, script: IO[bytes], connections: int, indexes: Indexes
             finally:
                 for queue in queues:
                     queue.put(None)
-        for one in loaded:
-            one.result()
+        if failures:
+            raise failures[0]
     except BaseException:
         indexes.stop()
         with suppress(psycopg.Error, PereneError), connect() as connection:
