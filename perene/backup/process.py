@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import IO
 
 from perene.errors import PereneError
@@ -80,6 +80,11 @@ def failed(what: str, program: str, code: int, stderr: bytes) -> PereneError:
     return PereneError(f"{what} failed", why=f"{ended}: {words}" if words else ended)
 
 
+# A program while it runs, and what waits for its end and says how it failed (None: it did not).
+Running = tuple["subprocess.Popen[bytes]", Callable[[], PereneError | None]]
+Filtering = AbstractContextManager[Running]
+
+
 @contextmanager
 def filtering(
     command: Sequence[str],
@@ -88,8 +93,8 @@ def filtering(
     stdin: int | IO[bytes] = subprocess.PIPE,
     stdout: int | IO[bytes] = subprocess.PIPE,
     env: Mapping[str, str] | None = None,
-) -> Iterator[tuple["subprocess.Popen[bytes]", Callable[[], PereneError | None]]]:
-    """A program between its standard input and output, and what waits for its end and says how it failed (None: it did not)."""
+) -> Iterator[Running]:
+    """A program between its standard input and output."""
     with tempfile.TemporaryFile() as errors:
         try:
             child = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors, env=environment(env), bufsize=1 << 20)

@@ -10,23 +10,27 @@ NEEDS = ";\tdepends on:"
 
 def listed(dump: Path, *options: str, what: str) -> list[str]:
     """A line per entry; PereneError when the head of the dump is not whole."""
-    text = process.run(["pg_restore", "--list", *options, str(dump)], what=what)
-    # Names are in the database's own encoding, and may hold what Python would take for the end of a line.
-    return [line for line in text.decode(errors="surrogateescape").split("\n") if line and not line.startswith(";")]
+    return [line for line in _lines(dump, *options, what=what) if not line.startswith(";")]
 
 
 def needs(dump: Path, *, what: str) -> dict[str, frozenset[str]]:
     """By entry the numbers of those that it needs. The number of an entry stands at its beginning."""
-    text = process.run(["pg_restore", "--list", "--verbose", str(dump)], what=what)
     found: dict[str, frozenset[str]] = {}
     entry = ""
-    for line in text.decode(errors="surrogateescape").split("\n"):
+    for line in _lines(dump, "--verbose", what=what):
         if line.startswith(NEEDS):
             found[entry] = frozenset(line.removeprefix(NEEDS).split())
         elif not line.startswith(";"):
             entry = line
             found[entry] = frozenset()
     return found
+
+
+def _lines(dump: Path, *options: str, what: str) -> list[str]:
+    """The list, with what is said about it and about its entries."""
+    text = process.run(["pg_restore", "--list", *options, str(dump)], what=what)
+    # Names are in the database's own encoding, and may hold what Python would take for the end of a line.
+    return [line for line in text.decode(errors="surrogateescape").split("\n") if line]
 
 
 def number(entry: str) -> str:

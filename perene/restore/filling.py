@@ -66,15 +66,17 @@ def fill(
         listed = filling.listed()
         first = [line for line in entries.listed(filling.head, "--section=pre-data", what=filling.what) if not RIGHTS.match(line)]
         made = {found["oid"]: entries.number(line) for line in first if (found := TABLE.match(line))}
-        tables = {line: made[found["oid"]] for line in listed if (found := ROWS.match(line)) and found["oid"] in made}
+        numbers = {
+            line: (entries.number(line), made[found["oid"]]) for line in listed if (found := ROWS.match(line)) and found["oid"] in made
+        }
+        tables = list(numbers)
         done = frozenset([*first, *tables])
         rest = [line for line in listed if line not in done]
         others = [line for line in rest if CONTENT.match(line)]
         last = [line for line in rest if not CONTENT.match(line)]
-        numbers = [frozenset([entries.number(rows), definition]) for rows, definition in tables.items()]
-        early = indexes.by_table(numbers, last, entries.needs(filling.head, what=filling.what))
+        early = indexes.by_table(list(numbers.values()), last, entries.needs(filling.head, what=filling.what))
         filling.restore("first", first)
-        filling.load(list(tables), others, early, workers, progress)
+        filling.load(tables, others, early, workers, progress)
         built = frozenset(line for some in early for line in some)
         filling.restore("last", [line for line in last if line not in built], f"--jobs={workers}")
 
@@ -164,7 +166,7 @@ class _Filling:
                 self.restore("indexes", left, f"--jobs={max(1, workers - 1)}")
             building.join()
 
-    def _index(self, lines: Sequence[str]) -> indexes.Filtering:
+    def _index(self, lines: Sequence[str]) -> process.Filtering:
         """Some indexes, by a program of their own. The server's other processors have enough to do."""
         env = {**self.env, "PGOPTIONS": f"{FASTER} -c max_parallel_maintenance_workers=0"}
         command = [*self.words, entries.only(self.head, "index", lines), str(self.head)]

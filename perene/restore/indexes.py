@@ -5,14 +5,10 @@ import subprocess
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Self
 
-from perene.errors import PereneError
+from perene.backup import process
 from perene.restore import entries
-
-# A program that runs, and what waits for its end and says how it failed.
-Filtering = AbstractContextManager[tuple["subprocess.Popen[bytes]", Callable[[], PereneError | None]]]
 
 # What a table's rows are enough for; whatever else an entry needs, was there before them or comes after everything.
 KIND = re.compile(r"\d+; (1259 \d+ INDEX|2606 \d+ CONSTRAINT) ")
@@ -38,7 +34,9 @@ def by_table(tables: Sequence[Collection[str]], last: Sequence[str], needs: Mapp
 class Indexes:
     """A thread that builds them. start: restores some entries; failed: is called when that did not go well."""
 
-    def __init__(self, tables: Sequence[Sequence[str]], start: Callable[[Sequence[str]], Filtering], failed: Callable[[], None]) -> None:
+    def __init__(
+        self, tables: Sequence[Sequence[str]], start: Callable[[Sequence[str]], process.Filtering], failed: Callable[[], None]
+    ) -> None:
         self._tables, self._start, self._failed = tables, start, failed
         self._waiting: list[str] = []
         self._loaded, self._to_come, self._stopped, self._changed = 0, True, False, threading.Condition()

@@ -7,7 +7,7 @@ import pytest
 
 from perene.backup import process
 from perene.errors import PereneError
-from perene.restore.indexes import SHARE, Filtering, Indexes, by_table
+from perene.restore.indexes import SHARE, Indexes, by_table
 
 # Two tables with the numbers of their definition and their rows, and what comes after all rows.
 TABLES = [{"10", "110"}, {"20", "120"}]
@@ -37,7 +37,7 @@ class Builder:
         self.begun: list[list[str]] = []
         self.ends, self.failed, self.go = ends, threading.Event(), threading.Semaphore(0)
 
-    def start(self, entries: Sequence[str]) -> Filtering:
+    def start(self, entries: Sequence[str]) -> process.Filtering:
         self.begun.append(list(entries))
         assert self.go.acquire(timeout=30)
         return process.filtering(["sh", "-c", f"exit {self.ends}"], what="building")
@@ -86,7 +86,7 @@ def test_a_failure_is_told_at_once_and_raised_to_who_joins() -> None:
 def test_what_was_stopped_did_not_fail() -> None:
     running = threading.Event()
 
-    def start(_: Sequence[str]) -> Filtering:
+    def start(_: Sequence[str]) -> process.Filtering:
         running.set()
         return process.filtering(["sleep", "60"], what="building")
 
