@@ -31,6 +31,8 @@ SETTINGS = {
     "autovacuum": "off",
     "max_locks_per_transaction": "1024",
     "shared_buffers": "256MB",
+    # At least so much for each index that a restore builds; by its own reckoning it asks for more where few are built at once.
+    "maintenance_work_mem": "32MB",
     "logging_collector": "off",
 }
 

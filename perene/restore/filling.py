@@ -27,7 +27,10 @@ from perene.restore.marks import named
 from perene.restore.timescale import fill as fill_timescale
 
 # Fast, and still safe: the mark of completeness is written by a synchronous commit, which flushes everything before it.
-FASTER = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c statement_timeout=0 -c lock_timeout=0"
+FASTER = "-c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0"
+# KB that all indexes which are built at once share, unless the server's own setting gives each more: a small server, and a drill's beside
+# its job, have 1 GiB for everything, and as many processors as their node.
+BUILDING = 256 << 10
 # A table has one number, whether its definition is listed or its rows.
 TABLE = re.compile(r"\d+; 1259 (?P<oid>\d+) TABLE ")
 ROWS = re.compile(r"\d+; 0 (?P<oid>\d+) TABLE DATA ")
@@ -57,7 +60,7 @@ def fill(
     """
     workers = jobs or min(8, os.cpu_count() or 2)
     with server.tools() as env, named(database):
-        filling = _Filling(server, dump, database, folder / "head", env | {"PGOPTIONS": FASTER})
+        filling = _Filling(server, dump, database, folder / "head", env | {"PGOPTIONS": options(server, database, workers)})
         if timescale is not None:
             with filling.head.open("wb") as file:
                 dump.save(file, progress)
@@ -79,6 +82,13 @@ def fill(
         filling.load(tables, others, early, workers, progress)
         built = frozenset(line for some in early for line in some)
         filling.restore("last", [line for line in last if line not in built], f"--jobs={workers}")
+
+
+def options(server: Server, database: str, workers: int) -> str:
+    """What pg_restore's connections ask the server for. workers: how many indexes are built at once, at most."""
+    with server.connect(database) as connection:
+        own = connection.execute("SELECT setting::int FROM pg_settings WHERE name = 'maintenance_work_mem'").fetchall()[0][0]
+    return f"{FASTER} -c maintenance_work_mem={max(int(str(own)), BUILDING // workers)}kB"
 
 
 class _Filling:
@@ -168,7 +178,7 @@ class _Filling:
 
     def _index(self, lines: Sequence[str]) -> process.Filtering:
         """Some indexes, by a program of their own. The server's other processors have enough to do."""
-        env = {**self.env, "PGOPTIONS": f"{FASTER} -c max_parallel_maintenance_workers=0"}
+        env = {**self.env, "PGOPTIONS": f"{self.env['PGOPTIONS']} -c max_parallel_maintenance_workers=0"}
         command = [*self.words, entries.only(self.head, "index", lines), str(self.head)]
         return process.filtering(command, what=self.what, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env)
 

@@ -397,3 +397,25 @@ def test_tables_of_any_name_come_back(server: Server, database: Callable[[], str
         for one in names:
             counted = connection.execute(sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(one))).fetchall()
             assert counted == [(1,)], one
+
+
+@pytest.mark.parametrize(("given", "each"), [((1, "32MB"), "256MB"), ((2, "32MB"), "128MB"), ((8, "32MB"), "32MB"), ((8, "1GB"), "1GB")])
+def test_indexes_share_their_memory_unless_the_server_gives_each_more(
+    server: Server, database: Callable[[], str], tmp_path: Path, given: tuple[int, str], each: str
+) -> None:
+    jobs, own = given
+    name, restored = database(), database()
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {restored} SET maintenance_work_mem = '{own}'".encode())
+    with server.connect(name, autocommit=True) as connection:
+        connection.execute("CREATE TABLE public.t (i int)")
+        connection.execute("INSERT INTO public.t VALUES (1)")
+        connection.execute(
+            "CREATE FUNCTION public.memory(int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT current_setting('maintenance_work_mem') $$"
+        )
+        connection.execute("CREATE INDEX ON public.t (public.memory(i))")
+    fill(server, dumped(server, name, tmp_path / "whole"), restored, tmp_path, jobs=jobs)
+    with server.connect(restored, autocommit=True) as connection:
+        # By the index: it holds what was so while it was built.
+        connection.execute("SET enable_seqscan = off")
+        assert connection.execute("SELECT count(*) FROM public.t WHERE public.memory(i) = %s", [each]).fetchall() == [(1,)]
