@@ -60,7 +60,7 @@ def fill(
     """
     workers = jobs or min(8, os.cpu_count() or 2)
     with server.tools() as env, named(database):
-        filling = _Filling(server, dump, database, folder / "head", env | {"PGOPTIONS": options(server, database, workers)})
+        filling = _Filling(server, dump, database, folder / "head", env | {"PGOPTIONS": _options(server, database, workers)})
         if timescale is not None:
             with filling.head.open("wb") as file:
                 dump.save(file, progress)
@@ -84,7 +84,7 @@ def fill(
         filling.restore("last", [line for line in last if line not in built], f"--jobs={workers}")
 
 
-def options(server: Server, database: str, workers: int) -> str:
+def _options(server: Server, database: str, workers: int) -> str:
     """What pg_restore's connections ask the server for. workers: how many indexes are built at once, at most."""
     with server.connect(database) as connection:
         own = connection.execute("SELECT setting::int FROM pg_settings WHERE name = 'maintenance_work_mem'").fetchall()[0][0]
