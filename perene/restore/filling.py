@@ -87,7 +87,7 @@ def fill(
 def _options(server: Server, database: str, workers: int) -> str:
     """What pg_restore's connections ask the server for. workers: how many indexes are built at once, at most."""
     with server.connect(database) as connection:
-        own = connection.execute("SELECT setting::int FROM pg_settings WHERE name = 'maintenance_work_mem'").fetchall()[0][0]
+        own = connection.execute("SELECT setting FROM pg_settings WHERE name = 'maintenance_work_mem'").fetchall()[0][0]
     return f"{FASTER} -c maintenance_work_mem={max(int(str(own)), BUILDING // workers)}kB"
 
 

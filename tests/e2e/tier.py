@@ -47,11 +47,12 @@ class Tier:
             if (source / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source / name, self.root / name)
-        file = self.root / f"Pulumi.{self.stack}.yaml"
-        text = file.read_text()
-        file.write_text(small(text))
-        assert "20GiB" in text
-        assert "20GiB" not in file.read_text()
+        self.shrink()
+
+    def shrink(self) -> None:
+        """Volumes of direito-lux's dev tier that can be filled."""
+        self.edit("volume: {size: 20GiB}", "volume: {size: 2GiB}")
+        self.edit("repository: {kind: volume, size: 20GiB}", "repository: {kind: volume, size: 1GiB}")
 
     def edit(self, old: str, new: str, name: str = "") -> None:
         """Change the stack file, or another file of the copy."""
@@ -204,13 +205,6 @@ class Tier:
     def _environment(self) -> dict[str, str]:
         own = {"PATH": self.path, "PYTHONPATH": str(self.root), "KUBECONFIG": str(self.root / "no-kubeconfig")}
         return {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")} | own
-
-
-def small(text: str) -> str:
-    """The stack file of direito-lux's dev tier with volumes that can be filled; others are small already."""
-    for kind, size in {"volume: {": "2GiB", "repository: {kind: volume, ": "1GiB"}.items():
-        text = text.replace(f"{kind}size: 20GiB}}", f"{kind}size: {size}}}")
-    return text
 
 
 def eventually(check: Callable[[], object], what: str, seconds: float = 120) -> None:
