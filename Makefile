@@ -4,17 +4,23 @@ PY := $(VENV)/bin/python
 STACK ?= dev
 PLAN ?= .perene/plan.json
 EVIDENCE ?= .perene/evidence
+UV := 0.13.9
 
-.PHONY: help up down destroy workflows declared previewed comment approve apply evidence promote drift test e2e e2e-systems record bench chaos lint clean
+.PHONY: help lock up down destroy workflows declared previewed comment approve apply evidence promote drift test e2e e2e-systems record bench chaos lint clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-$(VENV)/.ready: requirements.txt requirements-ops.txt requirements-dev.txt pyproject.toml
+$(VENV)/.ready: requirements.lock requirements-installer.txt pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (found $$(python3 --version)). Fix: apt-get install python3"; exit 3; }
-	@test -x $(PY) || python3 -m venv $(VENV)
-	@$(PY) -m pip install -q --disable-pip-version-check -r requirements-dev.txt
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
+	@test -x $(PY) || { echo "installing into $(VENV) (about 300 MB to fetch, once)"; python3 -m venv $(VENV); }
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-installer.txt
+	@$(VENV)/bin/uv pip install -q --python $(PY) --require-hashes --no-build -r requirements.lock
+	@$(VENV)/bin/uv pip install -q --python $(PY) --no-deps --no-build-isolation -e .
 	@touch $@
+
+lock: $(VENV)/.ready ## write the hash-locked files anew after a change of requirements*.txt or of UV
+	@echo uv==$(UV) | $(VENV)/bin/uv pip compile -q --no-header --no-annotate --generate-hashes - -o requirements-installer.txt
+	@$(VENV)/bin/uv pip compile -q --no-header --no-annotate --generate-hashes --universal --python-version 3.11 requirements-dev.txt -o requirements.lock
 
 up: $(VENV)/.ready ## bring up the dev tier: engine, cluster, images, secrets, stack, proof; first backup and drill (UP=--no-first-backup: without)
 	@$(PY) -m perene up $(STACK) $(UP)

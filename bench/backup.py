@@ -29,8 +29,8 @@ from perene.backup.run import ensure_repository, make_set
 from perene.drill.run import drill
 from perene.drill.scratch import scratch
 from perene.restore import run as restore
+from tests import programs
 from tests.backup.tiers import tier
-from tests.servers import debian13, pgbackrest
 
 ROOT = Path(__file__).parents[1]
 GIGABYTES, RUNS, TABLES, BYTES_PER_ROW = 0.3, 2, 4, 131
@@ -53,13 +53,10 @@ BLOBS, BLOBS_PER_TB = 50_000, 1_000_000
 
 def run() -> list[Row]:
     """Measure and return the rows."""
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{debian13()}:{before}"
-    try:
-        with _folder() as folder, scratch(folder, SETTINGS) as server:
-            return Bench(folder, server, float(os.environ.get("PERENE_BENCH_GB", GIGABYTES))).rows()
-    finally:
-        os.environ["PATH"] = before
+    programs.debian13()
+    programs.on_path()
+    with _folder() as folder, scratch(folder, SETTINGS) as server:
+        return Bench(folder, server, float(os.environ.get("PERENE_BENCH_GB", GIGABYTES))).rows()
 
 
 @dataclass(frozen=True)
@@ -247,7 +244,7 @@ class Bench:
             words = [f"--{name}={value}" for name, value in {**common, **options}.items()]
             begin = time.monotonic()
             done = subprocess.run(
-                [pgbackrest(), "--no-config", *words, word],
+                [programs.pgbackrest(), "--no-config", *words, word],
                 user=owner,
                 group=owner,
                 cwd="/",

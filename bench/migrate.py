@@ -19,7 +19,7 @@ from perene.migrate import rehearse
 from perene.migrate.ledger import Actor
 from perene.migrate.scripts import load
 from tests.migrate.conftest import Database, Server
-from tests.servers import debian13
+from tests.programs import debian13
 
 ROOT = Path(__file__).parents[1]
 MIGRATIONS, ROWS, RUNS = 500, 1_500_000, 3

@@ -21,14 +21,15 @@ from perene.contract.cross_check import CrossCheck, Paths, Rows
 from perene.contract.drill import StoreResult
 from perene.drill.daemon import daemon
 from perene.restore.crosscheck import AGAINST, ROWS, Crossing
-from tests.servers import debian13
+from tests import programs
 
 KEYS, VALUE, VALUES, RUNS = 200_000, 200, 200_000, 3
 
 
 def run() -> list[Row]:
     """Measure and return the rows."""
-    os.environ["PATH"] = f"{debian13()}:{os.environ['PATH']}"
+    programs.debian13()
+    programs.on_path()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return [*_redis(folder), _crossing(folder)]

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from perene.custody import certificates
-from tests.servers import fake_gcs_server
+from tests.programs import fake_gcs_server
 from tests.serving import serving
 
 GOOGLE = "storage.googleapis.com"

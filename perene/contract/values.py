@@ -75,6 +75,14 @@ class Duration:
         return f"{self.amount}{self.unit}"
 
 
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class TimeOfDay:
     """A local time of day with its IANA zone: `03:00 America/Sao_Paulo`."""
@@ -89,10 +97,10 @@ class TimeOfDay:
         match = _TIME.fullmatch(text)
         if not match:
             raise ValueError('a time is quoted, with its zone, like "03:00 America/Sao_Paulo"')
-        try:
-            ZoneInfo(match[3])
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{match[3]!r} is no IANA time zone") from None
+        if not _is_zone(match[3]):
+            if not _is_zone("UTC"):
+                raise ValueError(f"no time zone data on this machine, so {match[3]!r} cannot be read: pip install tzdata")
+            raise ValueError(f"{match[3]!r} is not a known time zone")
         return cls(int(match[1]), int(match[2]), match[3])
 
     @property

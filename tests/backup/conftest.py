@@ -1,6 +1,5 @@
 """Real servers and real repositories for the tests of backups."""
 
-import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -12,28 +11,21 @@ from perene.backup.postgres.server import Server
 from perene.backup.repository import Repository
 from perene.drill.scratch import scratch
 from tests.backup.kills import DATABASE, PASSWORD, Victims, repository_at
+from tests.programs import needs
 from tests.quick_key import quicken
-from tests.servers import debian13
 
 
-@pytest.fixture(scope="session", autouse=True)
-def debian_programs() -> Iterator[None]:
-    """Debian 13's PostgreSQL 17 and restic before everything else on PATH."""
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{debian13()}:{before}"
-    yield
-    os.environ["PATH"] = before
-
-
+@needs("postgres")
 @pytest.fixture(scope="session")
-def server(debian_programs: None) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """A PostgreSQL 17 for the whole session; each test makes its own database."""
     with scratch(settings={"max_prepared_transactions": "5", "wal_level": "replica"}) as running:
         yield running
 
 
+@needs("restic", "zstd")
 @pytest.fixture(scope="session")
-def empty_repository(tmp_path_factory: pytest.TempPathFactory, debian_programs: None) -> Path:
+def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An initialised repository to be copied. A key of restic costs half a second at each call; this one opens at once."""
     path = tmp_path_factory.mktemp("empty") / "repository"
     Repository(url=str(path), password=lambda: PASSWORD, host="test").init()

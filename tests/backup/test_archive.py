@@ -22,7 +22,7 @@ from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.restore import run as restore
 from tests.backup.tiers import tier
-from tests.conftest import needs
+from tests.programs import needs
 
 pytestmark = [needs("zstd", "age"), pytest.mark.slow]
 QUIET = Stages(io.StringIO(), live=False)

@@ -1,6 +1,5 @@
 """TimescaleDB comes back whole, restored in parallel, and no retention policy deletes what came back before somebody looked at it."""
 
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,28 +18,14 @@ from perene.restore import run as restore
 from tests.backup.test_round_trip import backed_up, brought_back
 from tests.backup.test_run import quiet
 from tests.backup.tiers import tier
-from tests.servers import debian13
+from tests.programs import needs
 
 ROWS = 20_000
 
 
-def files(*words: str) -> list[str]:
-    """Files of TimescaleDB beside the server that the tests use."""
-    place = subprocess.run([debian13() / "pg_config", words[0]], capture_output=True, text=True, check=True).stdout.strip()
-    return [path.name for path in Path(place).glob(words[1])]
-
-
-needs_timescale = pytest.mark.skipif(
-    not files("--sharedir", "extension/timescaledb.control"), reason="this PostgreSQL has no TimescaleDB: its backup and restore"
-)
-needs_community = pytest.mark.skipif(
-    not files("--pkglibdir", "timescaledb-tsl-*.so"),
-    reason="TimescaleDB's community features (compression, aggregates, policies): Debian's has none, PERENE_TEST_SERVERS names another",
-)
-
-
+@needs("postgres", "timescaledb")
 @pytest.fixture(scope="module")
-def server(debian_programs: None) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """A server with the extension loaded and its workers awake."""
     settings = {
         "shared_preload_libraries": "'timescaledb'",
@@ -83,7 +68,6 @@ def jobs(server: Server, database: str) -> dict[str, bool]:
     return {str(name): bool(scheduled) for name, scheduled in found}
 
 
-@needs_timescale
 def test_a_hypertable_comes_back_on_a_drills_server_with_every_chunk(server: Server, repository: Repository, measured: str) -> None:
     document = tier(repository.url, server=server, databases=(measured,))
     made = make_set(document, repository, stages=quiet(), with_canary=False)
@@ -98,7 +82,6 @@ def test_a_hypertable_comes_back_on_a_drills_server_with_every_chunk(server: Ser
     assert not result.differences, "\n".join(map(str, result.differences))
 
 
-@needs_timescale
 def test_names_in_another_encoding_come_back(server: Server, repository: Repository, tmp_path: Path) -> None:
     name = "latin"
     with server.connect("postgres", autocommit=True) as admin:
@@ -116,7 +99,6 @@ def test_names_in_another_encoding_come_back(server: Server, repository: Reposit
                 admin.execute(f"DROP DATABASE IF EXISTS {one} WITH (FORCE)".encode())
 
 
-@needs_timescale
 def test_a_version_that_the_server_does_not_have_is_said(
     server: Server, repository: Repository, measured: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +109,7 @@ def test_a_version_that_the_server_does_not_have_is_said(
         brought_back(server, repository, store, measured, tmp_path)
 
 
-@needs_community
+@needs("timescaledb-community")
 def test_no_policy_deletes_what_came_back_until_it_is_woken(server: Server, repository: Repository, measured: str, tmp_path: Path) -> None:
     with server.connect(measured, autocommit=True) as connection:
         connection.execute("SET search_path = public, ts")

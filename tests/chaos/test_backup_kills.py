@@ -17,16 +17,15 @@ from perene.backup.progress import Stages
 from perene.drill.scratch import OWNER, PREFIX, scratch
 from tests.backup.kills import DATABASE, Victims, repository_at
 from tests.backup.tiers import tier
-from tests.servers import debian13
+from tests.programs import needs
 
 ROUNDS = int(os.environ.get("PERENE_CHAOS_ROUNDS", "200"))
 
 
+@needs("postgres", "restic", "zstd")
 @pytest.fixture
 def victims(tmp_path: Path) -> Iterator[Victims]:
     """A database large enough that kills hit the dump, and one whole set."""
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{debian13()}:{before}"
     seed = int(os.environ.get("PERENE_CHAOS_SEED", str(time.time_ns() % 2**32)))
     sys.stderr.write(f"\nseed {seed}\n")
     repository = repository_at(str(tmp_path / "repository"))
@@ -35,7 +34,6 @@ def victims(tmp_path: Path) -> Iterator[Victims]:
         made = Victims(server, repository, random.Random(seed))  # noqa: S311 - moments of a kill, no secret
         made.fill(200_000)
         yield made
-    os.environ["PATH"] = before
 
 
 def test_whatever_is_killed_whole_sets_stay_whole(victims: Victims) -> None:

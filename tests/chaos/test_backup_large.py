@@ -10,7 +10,7 @@ import pytest
 from perene.backup.postgres.server import Server
 from perene.backup.repository import Repository
 from perene.exit_codes import ExitCode
-from tests.backup.conftest import debian_programs, empty_repository, repository, server  # noqa: F401 - fixtures
+from tests.backup.conftest import empty_repository, repository, server  # noqa: F401 - fixtures
 from tests.backup.kills import DATABASE, Victims, repository_at
 from tests.backup.test_faults import same_again
 from tests.backup.test_round_trip import backed_up

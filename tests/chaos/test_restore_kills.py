@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.backup.conftest import debian_programs, empty_repository, server  # noqa: F401 - the fixtures
+from tests.backup.conftest import empty_repository, server  # noqa: F401 - the fixtures
 from tests.restore.conftest import Shop, backed_up, fresh, shop  # noqa: F401 - the fixtures
 from tests.restore.kills import finished, old_or_new, start, whole
 

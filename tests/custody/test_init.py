@@ -15,6 +15,7 @@ from perene.custody.needed import needed
 from perene.custody.vaults import Vaults
 from perene.errors import PereneError
 from tests.custody.doubles import DoubleOfClusterSecrets, tier
+from tests.programs import needs
 
 ALL = [
     "perene-ca",
@@ -160,6 +161,7 @@ def test_no_secret_shows_in_a_representation() -> None:
     assert "PRIVATE" not in repr(certificates.make_authority("lux"))
 
 
+@needs("openssl")
 def test_the_public_key_of_a_dev_cluster_stays_out_of_git_and_that_of_a_guarded_tier_goes_in(tmp_path: Path) -> None:
     assert init.public_key_file(tmp_path, tier()) == tmp_path / ".perene/keys/dev.pub"
     assert init.public_key_file(tmp_path, tier(guarded=True)) == tmp_path / "keys/dev.pub"

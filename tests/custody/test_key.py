@@ -17,8 +17,8 @@ from perene.custody.needed import needed
 from perene.custody.vaults import Vaults
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
-from tests.conftest import needs
 from tests.custody.doubles import DoubleOfClusterSecrets, reference, tier
+from tests.programs import needs
 
 KEY, SENTINEL = "perene-encryption-key", "perene-sentinel"
 TODAY = datetime(2026, 11, 26, tzinfo=UTC).date()
@@ -140,7 +140,7 @@ def test_what_is_typed_wrong_is_named_by_its_line(vault: DoubleOfClusterSecrets,
         paper.unseal(paper.read(changed, "typed"), identity, "typed")
 
 
-@needs("age", "bash", "gunzip", "base32")
+@needs("age")
 def test_the_paper_opens_with_age_alone(vault: DoubleOfClusterSecrets, tmp_path: Path) -> None:
     file, identity = printed(vault, tmp_path)
     open_, take = paper.OPEN

@@ -1,7 +1,6 @@
 """The drill proves itself: every kind of damage that we could think of is noticed."""
 
 import io
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,19 +14,18 @@ from perene.contract.recovery_set import StoreSet
 from perene.drill import canary, proof
 from perene.drill.damage import CATALOGUE, Damage, of_day
 from perene.drill.scratch import scratch
+from tests.programs import needs
 from tests.quick_key import new_repository
-from tests.servers import debian13
 
+pytestmark = pytest.mark.slow
 SET = "20261124T010000Z-abcdef"
 
 
+@needs("postgres", "restic", "zstd")
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{debian13()}:{before}"
     with scratch() as running:
         yield running
-    os.environ["PATH"] = before
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,12 @@ from perene.drill.damage_stores import FILES, QDRANT, RABBITMQ, REDIS
 from perene.restore import qdrant, run
 from perene.restore import redis as redis_restore
 from perene.restore.job import Job
-from tests.conftest import needs
-from tests.stores.conftest import Start, debian_programs, empty_repository, qdrant_program, repository, start
+from tests.programs import needs
+from tests.stores.conftest import Start, empty_repository, qdrant_program, repository, start
 from tests.stores.test_qdrant import filled as with_points
 from tests.stores.test_redis import filled as with_keys
 
-__all__ = ["debian_programs", "empty_repository", "qdrant_program", "repository", "start"]
+__all__ = ["empty_repository", "qdrant_program", "repository", "start"]
 QUIET = Stages(io.StringIO(), live=False)
 
 

@@ -1,7 +1,6 @@
 """From a running database to a signed record, on PostgreSQL 17 and restic."""
 
 import io
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,18 +17,18 @@ from perene.drill.run import drill
 from perene.drill.scratch import scratch
 from perene.safety import drills
 from tests.backup.tiers import tier
+from tests.programs import needs
 from tests.quick_key import new_repository
 from tests.safety.keys import make_key
-from tests.servers import debian13
+
+pytestmark = pytest.mark.slow
 
 
+@needs("postgres", "restic", "zstd")
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{debian13()}:{before}"
     with scratch(settings={"wal_level": "replica"}) as running:
         yield running
-    os.environ["PATH"] = before
 
 
 @pytest.fixture

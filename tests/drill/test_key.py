@@ -1,9 +1,7 @@
 """Which key a drill asks for: those of the generations that the set names, and each fault by its name."""
 
 import io
-import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,19 +16,11 @@ from perene.custody import resolve, sentinel
 from perene.drill.run import closed_keys, drill
 from perene.exit_codes import ExitCode
 from tests.backup.tiers import tier
+from tests.programs import needs
 from tests.quick_key import new_repository
 from tests.safety.keys import make_key
-from tests.servers import debian13
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def debian_programs() -> Iterator[None]:
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{debian13()}:{before}"
-    yield
-    os.environ["PATH"] = before
+pytestmark = [needs("postgres", "restic", "zstd"), pytest.mark.slow]
 
 
 def with_key(document: TierDocument, generation: int, *earlier: tuple[int, bool]) -> TierDocument:

@@ -1,7 +1,6 @@
 """The drill by point-in-time recovery on a double of Cloud SQL's Admin API, with a real PostgreSQL as the clone. Unproven in a cloud."""
 
 import io
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,26 +24,25 @@ from perene.errors import PereneError
 from perene.safety import drills
 from tests.backup.tiers import tier
 from tests.doubles import google
+from tests.programs import needs
 from tests.safety.keys import make_key
-from tests.servers import debian13
 
 QUIET = Stages(io.StringIO(), live=False)
 NOW = datetime(2026, 11, 26, 1, 2, tzinfo=UTC)
 SOURCE = "projects/acme/instances/lux"
 
 
+@needs("postgres")
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """What the clone turns out to hold."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{debian13()}:{os.environ['PATH']}")
-        with scratch() as running:
-            with running.connect("postgres", autocommit=True) as admin:
-                admin.execute("CREATE DATABASE shop")
-            with running.connect("shop", autocommit=True) as connection:
-                connection.execute("CREATE TABLE public.photo AS SELECT i FROM generate_series(1, 100) i; CREATE SEQUENCE public.ticket")
-                connection.execute("SELECT setval('public.ticket', 50)")
-            yield running
+    with scratch() as running:
+        with running.connect("postgres", autocommit=True) as admin:
+            admin.execute("CREATE DATABASE shop")
+        with running.connect("shop", autocommit=True) as connection:
+            connection.execute("CREATE TABLE public.photo AS SELECT i FROM generate_series(1, 100) i; CREATE SEQUENCE public.ticket")
+            connection.execute("SELECT setval('public.ticket', 50)")
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import yaml
 from perene.exit_codes import ExitCode
 from perene.safety import gate
 from perene.safety.reading import parse_steps
-from tests.conftest import needs
 from tests.doubles.google import serve
 from tests.engine.test_adoption import ADOPT, ROOT, Cloud, declared
 from tests.engine_cli import Engine
+from tests.programs import needs
 
 pytestmark = [pytest.mark.e2e, needs("pulumi", "pulumi-resource-gcp", "pulumi-resource-kubernetes")]
 

@@ -6,9 +6,9 @@ import pytest
 
 from perene.health.prove import rule_of
 from perene.health.signals import SIGNALS
-from tests.conftest import needs
 from tests.health.mutants import mutants
 from tests.health.promtool import survivors
+from tests.programs import needs
 
 # Changes that say the same: no state of the world tells the rule from its mutant.
 EQUIVALENT = {

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import needs
 from tests.e2e.watched import NAMESPACE, ROOT, Watched
+from tests.programs import needs
 
 pytestmark = [
     pytest.mark.e2e,

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import needs
 from tests.doubles.google import Google, serve
 from tests.engine_cli import Engine
 from tests.house.stacks import program
+from tests.programs import needs
 
 pytestmark = [pytest.mark.e2e, needs("pulumi", "pulumi-resource-gcp", "pulumi-resource-kubernetes")]
 

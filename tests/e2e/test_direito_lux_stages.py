@@ -29,8 +29,8 @@ from perene.migrate.scripts import load
 from perene.safety import signing
 from tests.backup.tiers import tier
 from tests.migrate.conftest import Database, Server, server  # noqa: F401 - the fixture
+from tests.programs import needs
 from tests.safety.keys import make_key
-from tests.servers import debian13
 
 EXAMPLE = Path(__file__).parents[2] / "examples/direito-lux/migrations"
 QUIET = Stages(io.StringIO(), live=False)
@@ -77,6 +77,7 @@ def perene(*words: object, code: int = 0) -> None:
     assert int(ended.value.code or 0) == code, words
 
 
+@needs("restic", "zstd")
 def test_the_example_goes_through_all_three_environments(
     server: Server,  # noqa: F811 - the fixture
     checkout: Path,
@@ -84,7 +85,6 @@ def test_the_example_goes_through_all_three_environments(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("PATH", str(debian13()), prepend=":")
     scripts, evidence, keys = checkout / "migrations", checkout / "evidence/prod", checkout / "keys"
     jobs, rui = make_key(keys, "jobs"), make_key(keys, "rui@x.example")
     (tmp_path / "rui.pem").write_bytes(rui)

@@ -18,8 +18,9 @@ from perene.health.facts import Evidence
 from perene.health.kube import InCluster
 from tests.e2e.watched import NAMESPACE, Watched
 from tests.health.test_components import Engine
+from tests.programs import needs
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, needs("kubectl")]
 RBAC = "rbac.authorization.k8s.io/v1"
 KINDS = {"ServiceAccount": "v1", "Role": RBAC, "RoleBinding": RBAC, "ClusterRole": RBAC, "ClusterRoleBinding": RBAC}
 

@@ -24,7 +24,7 @@ from perene.engine.program import Program
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.safety import gate, reading
-from tests.conftest import needs
+from tests.programs import needs
 from tests.safety.keys import make_key
 
 HERE = Path(__file__).parent / "gate_tier"
@@ -49,6 +49,7 @@ EMBEDDED = {"set-renamed": "WEAKENS"}
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.usefixtures("cluster"),
+    needs("kubectl"),
 ]
 
 

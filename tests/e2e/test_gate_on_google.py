@@ -21,10 +21,10 @@ from perene.engine.change import Stack
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.safety import gate, reading
-from tests.conftest import needs
 from tests.doubles.google import Google, serve
 from tests.e2e.cloud_changes import CHANGES, INSTANCE, put
 from tests.engine_cli import Engine
+from tests.programs import needs
 from tests.safety.keys import make_key
 
 ROOT = Path(__file__).parents[2]

@@ -18,10 +18,9 @@ from perene.backup.run import ensure_repository, make_set
 from perene.errors import PereneError
 from tests import buckets
 from tests.backup.tiers import tier
-from tests.conftest import needs
-from tests.servers import debian13
+from tests.programs import needs
 
-pytestmark = needs("go")
+pytestmark = needs("fake-gcs-server", "postgres", "restic", "zstd")
 QUIET = Stages(io.StringIO(), live=False)
 
 
@@ -29,7 +28,6 @@ QUIET = Stages(io.StringIO(), live=False)
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A bucket that keeps what is deleted or overwritten."""
     with pytest.MonkeyPatch.context() as patch, buckets.gcs(tmp_path_factory.mktemp("gcs")) as environment:
-        patch.setenv("PATH", f"{debian13()}:{os.environ['PATH']}")
         for name, value in environment.items():
             patch.setenv(name, value)
         made = {"name": "acme-backups", "versioning": {"enabled": True}}

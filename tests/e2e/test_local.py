@@ -14,8 +14,9 @@ from perene.errors import PereneError
 from perene.local import cleanup, cluster, images, report
 from perene.local.layout import Layout
 from perene.local.processes import load
+from tests.programs import needs
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="not root: perene local was not run")]
+pytestmark = [pytest.mark.e2e, needs("curl", "pgrep"), pytest.mark.skipif(os.geteuid() != 0, reason="not root: perene local was not run")]
 POD = """
 apiVersion: v1
 kind: PersistentVolumeClaim

@@ -11,7 +11,7 @@ import pytest
 
 from perene.errors import PereneError
 from tests.migrate.conftest import Database, Server
-from tests.servers import debian13
+from tests.programs import postgres
 from tests.small_disk import small_disk as mounted
 
 SIZE_MIB, BALLAST_MIB = 300, 120
@@ -22,7 +22,7 @@ def small_disk() -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="perene-pg."))
     try:
         with mounted(directory, SIZE_MIB * 2**20):
-            server = Server(directory, debian13())
+            server = Server(directory, postgres())
             server.start()
             (directory / "ballast").write_bytes(b"\0" * BALLAST_MIB * 2**20)
             yield server

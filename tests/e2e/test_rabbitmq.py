@@ -19,9 +19,9 @@ from perene.drill.scratch_rabbitmq import PROGRAM, Place, scratch
 from perene.errors import PereneError
 from perene.restore import rabbitmq as restore
 from perene.restore.job import Job
-from tests.backup.conftest import debian_programs, empty_repository, repository
+from tests.backup.conftest import empty_repository, repository
 
-__all__ = ["debian_programs", "empty_repository", "repository"]
+__all__ = ["empty_repository", "repository"]
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="not installed: rabbitmq-server")
 LIVE = Store(
     kind="rabbitmq", generation=1, version="4", backup=StoreBackup(ways=("logical",)), goals=Goals(rpo="24h", rto="1h"), guarded=False

@@ -28,13 +28,12 @@ from perene.drill.run import drill
 from perene.drill.scratch import scratch
 from perene.restore import crosscheck, run
 from perene.restore.job import wrong
-from tests.backup.conftest import debian_programs
 from tests.backup.tiers import tier as plain_tier
-from tests.conftest import needs
 from tests.e2e.test_rabbitmq import prepared
+from tests.programs import needs
 from tests.stores.conftest import Start, qdrant_program, start
 
-__all__ = ["debian_programs", "qdrant_program", "start"]
+__all__ = ["qdrant_program", "start"]
 pytestmark = [
     needs("redis-server", "redis-cli", "redis-check-rdb"),
     pytest.mark.skipif(not scratch_rabbitmq.PROGRAM.exists(), reason="not installed: rabbitmq-server"),
@@ -122,7 +121,7 @@ def work() -> Iterator[Path]:
 
 
 @pytest.fixture
-def system(start: Start, qdrant_program: str, debian_programs: None, work: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
+def system(start: Start, qdrant_program: str, work: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     with ExitStack() as running:
         with socket.create_server(("127.0.0.1", 0)) as held:
             port = held.getsockname()[1]

@@ -19,17 +19,17 @@ from perene.backup.run import ensure_repository, make_set
 from perene.errors import PereneError
 from tests import buckets
 from tests.backup.tiers import tier
-from tests.servers import debian13
+from tests.programs import needs
 
 QUIET = Stages(io.StringIO(), live=False)
 BUCKET = "acme-backups"
 
 
+@needs("restic", "zstd", "postgres")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.S3Server]:
     """A versioned bucket, and the jobs' identities with the rights that the program gives them."""
     with pytest.MonkeyPatch.context() as patch, buckets.s3(tmp_path_factory.mktemp("s3")) as running:
-        patch.setenv("PATH", f"{debian13()}:{os.environ['PATH']}")
         for name, value in running.environment.items():
             patch.setenv(name, value)
         client = running.client("s3")

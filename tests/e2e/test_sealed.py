@@ -1,7 +1,6 @@
 """The sealed copy: only a proven set, written once, and enough by itself to come back."""
 
 import io
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,21 +23,18 @@ from perene.errors import PereneError
 from perene.health.sources import directory
 from perene.safety import drills
 from tests.backup.tiers import tier
-from tests.conftest import needs
+from tests.programs import needs
 from tests.quick_key import new_repository
 from tests.safety.keys import make_key
-from tests.servers import debian13
 
-pytestmark = needs("zstd")
+pytestmark = needs("postgres", "restic", "zstd")
 QUIET = Stages(io.StringIO(), live=False)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{debian13()}:{os.environ['PATH']}")
-        with scratch(settings={"wal_level": "replica"}) as running:
-            yield running
+    with scratch(settings={"wal_level": "replica"}) as running:
+        yield running
 
 
 @pytest.fixture

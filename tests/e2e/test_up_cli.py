@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import needs
 from tests.e2e.tier import WITHOUT_BACKUP, Tier
+from tests.programs import needs
 
 pytestmark = [pytest.mark.e2e, needs("pulumi", "pulumi-resource-kubernetes")]
 

@@ -1,7 +1,6 @@
 """Vision on a real RabbitMQ and a real PostgreSQL: nothing confirmed is lost when the worker is killed, rows and pictures agree."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,19 +13,17 @@ import pytest
 
 from perene.backup.rabbitmq import Broker
 from perene.drill.scratch import scratch as postgres
-from perene.drill.scratch_rabbitmq import PROGRAM, scratch
-from tests.servers import debian13
+from perene.drill.scratch_rabbitmq import scratch
+from tests.programs import needs
 
 APP = str(Path(__file__).parents[2] / "examples/vision/app.py")
 DETECTIONS = 300
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="not installed: rabbitmq-server")
+pytestmark = needs("rabbitmq-server", "postgres")
 
 
 @pytest.fixture(scope="module")
 def places() -> Iterator[tuple[Broker, list[str], Path]]:
     """A broker with the queues, the words that reach it and the database, and the directory for media."""
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{debian13()}:{before}"
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, scratch(Path(folder)) as broker, postgres() as server:
         for name in ("detections", "alerts"):
             settings = {"durable": True, "arguments": {"x-queue-type": "quorum"}}
@@ -39,7 +36,6 @@ def places() -> Iterator[tuple[Broker, list[str], Path]]:
         words += ["--database", f"host={server.host} user={server.user} dbname=jarvis_vision", "--media", f"{folder}/media"]
         (Path(folder) / "media").mkdir()
         yield broker, words, Path(folder) / "media"
-    os.environ["PATH"] = before
 
 
 def run(*words: str) -> "subprocess.CompletedProcess[str]":

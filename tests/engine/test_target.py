@@ -9,7 +9,7 @@ import pytest
 from perene.engine import cluster_choice, target
 from perene.engine.target import Target
 from perene.errors import PereneError
-from tests.conftest import needs
+from tests.programs import needs
 
 
 def kubeconfig(path: Path, context: str, server: str) -> Path:

@@ -1,6 +1,5 @@
 """Debian 13's servers for the examples, and their applications as a person starts them."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,22 +9,15 @@ import pytest
 
 from perene.backup.postgres.server import Server
 from perene.drill.scratch import scratch
-from tests.servers import debian13
+from tests.programs import needs
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def debian_programs() -> Iterator[None]:
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{debian13()}:{before}"
-    yield
-    os.environ["PATH"] = before
-
-
+@needs("postgres")
 @pytest.fixture(scope="module")
-def server(debian_programs: None) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     with scratch(settings={"wal_level": "replica"}) as running:
         yield running
 

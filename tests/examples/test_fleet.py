@@ -17,6 +17,7 @@ from perene.rebuild import faces, sealed
 from perene.restore import run as restore
 from tests.backup.tiers import tier
 from tests.examples.conftest import Run
+from tests.programs import needs
 from tests.quick_key import new_repository
 
 PHOTOS = 60
@@ -50,6 +51,8 @@ def database(server: Server, app: Run, key: Path) -> Iterator[str]:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.mark.slow
+@needs("restic", "zstd")
 def test_what_was_lost_comes_back_and_opens(server: Server, app: Run, key: Path, database: str, work: Path) -> None:
     before = app("verify", "--database", database, "--key", str(key)).stdout
     counts = json.loads(before)

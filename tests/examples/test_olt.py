@@ -17,8 +17,8 @@ import pytest
 import redis
 
 from perene.backup.postgres.server import Server
-from tests.conftest import needs
 from tests.examples.conftest import ROOT, Run
+from tests.programs import needs
 
 pytestmark = needs("redis-server")
 

@@ -15,7 +15,7 @@ from perene.health.database import probe
 from perene.health.verdict import Finding, State
 from tests.health.cluster import tier
 from tests.migrate.conftest import Server
-from tests.servers import debian13
+from tests.programs import needs, postgres
 
 PASSWORD = "pa ss'w\\rd-CANARY"
 
@@ -47,13 +47,14 @@ class TlsServer(Server):
         return f"host={self.directory} port={self.port} user={user} dbname={database}"
 
 
+@needs("postgres")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
     directory = tmp_path_factory.mktemp("pg")
     for parent in (directory, *directory.parents):
         if parent != Path("/tmp") and os.getuid() == 0 and str(parent).startswith("/tmp/"):
             parent.chmod(0o755)
-    one = TlsServer(directory, debian13())
+    one = TlsServer(directory, postgres())
     one.start()
     with psycopg.connect(one.conninfo("admin", "postgres"), autocommit=True) as admin:
         admin.execute(f"alter role admin password '{PASSWORD.replace(chr(39), chr(39) * 2)}'")

@@ -12,6 +12,9 @@ import pytest
 from perene.health.doctor import archive, collect
 from perene.health.mask import MARK, Mask
 from tests.health.cluster import NAMESPACE, FakeApi, objects
+from tests.programs import PROBES
+
+pytestmark = PROBES
 
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
 PASSWORD = b'CANARY-pa"ss w\\rd/+42'

@@ -8,9 +8,9 @@ import pytest
 from perene.health.catalog.types import Proof
 from perene.health.prove import cases, rule_of
 from perene.health.signals import LOG_SIGNALS, SIGNALS
-from tests.conftest import needs
 from tests.health.mutants import mutants
 from tests.health.promtool import failing, survivors
+from tests.programs import needs
 
 ROOT = Path(__file__).parents[2]
 BY_NAME = {signal.name: signal for signal in SIGNALS}

@@ -1,6 +1,7 @@
 """The import arrows of design section 3, on every module of the house."""
 
 import ast
+import functools
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -25,11 +26,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 PYDANTIC = ("infra.config", "perene.contract")
 
 
+@functools.cache
 def modules() -> dict[str, ast.Module]:
     files = [path for top in ("infra", "perene", "policy") for path in (ROOT / top).rglob("*.py")]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text()) for path in files}
 
 
+@functools.cache
 def imports(tree: ast.Module) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):

@@ -9,9 +9,10 @@ import yaml
 
 from infra.components.postgres_roles import Role, roles_sql
 from tests.migrate.conftest import Server, server
-from tests.servers import debian13
+from tests.programs import needs, postgres
 
 __all__ = ["server"]
+pytestmark = needs("postgres")
 ROOT = Path(__file__).parents[2]
 USERS = {"app": "read-write", "readonly": "read-only", "migrator": "ddl", "backup": "dump"}
 
@@ -117,7 +118,7 @@ def test_backup_reads_under_row_level_security_or_says_that_it_cannot(database: 
         migrator.execute("ALTER TABLE cases ENABLE ROW LEVEL SECURITY")
     if name == "own":
         dump = subprocess.run(
-            [debian13() / "pg_dump", "-h", server.directory, "-U", "backup", "-d", name, "-t", "cases"],
+            [postgres() / "pg_dump", "-h", server.directory, "-U", "backup", "-d", name, "-t", "cases"],
             capture_output=True,
             text=True,
             check=False,

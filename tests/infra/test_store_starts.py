@@ -12,7 +12,9 @@ import yaml
 
 from infra.components.qdrant import settings
 from infra.components.redis import RULES
+from tests.programs import needs
 
+STARTS = needs("redis-server", "redis-cli", "redis-check-rdb", "redis-check-aof")
 FILES = Path(__file__).parents[2] / "infra" / "components" / "files"
 
 
@@ -108,6 +110,7 @@ def served(of: Pod, keys: int = 10) -> None:
     server.stop()
 
 
+@STARTS
 def test_a_new_volume_starts_and_a_used_one_comes_back(redis: Pod) -> None:
     served(redis)
     assert redis.prepare().returncode == 0, redis.prepare().stderr
@@ -117,6 +120,7 @@ def test_a_new_volume_starts_and_a_used_one_comes_back(redis: Pod) -> None:
     assert (redis.volume / "held").exists(), "from now on an empty volume is a loss"
 
 
+@STARTS
 def test_rights_are_what_they_say(redis: Pod) -> None:
     redis.prepare()
     server = Server(redis)
@@ -142,6 +146,7 @@ def test_rights_are_what_they_say(redis: Pod) -> None:
         server.stop()
 
 
+@STARTS
 def test_a_snapshot_alone_is_read_and_not_started_beside(redis: Pod) -> None:
     """Redis with appendonly starts EMPTY from a snapshot without a log."""
     served(redis)
@@ -153,6 +158,7 @@ def test_a_snapshot_alone_is_read_and_not_started_beside(redis: Pod) -> None:
     server.stop()
 
 
+@STARTS
 def test_a_restore_is_not_undone_by_the_old_log_and_what_was_there_is_kept(redis: Pod) -> None:
     served(redis)
     shutil.copy(redis.data / "dump.rdb", redis.root / "wanted.rdb")
@@ -170,6 +176,7 @@ def test_a_restore_is_not_undone_by_the_old_log_and_what_was_there_is_kept(redis
     assert (kept / "appendonlydir" / "appendonly.aof.manifest").exists()
 
 
+@STARTS
 @pytest.mark.parametrize(
     ("damage", "word"),
     [
@@ -192,6 +199,7 @@ def test_a_log_that_is_not_whole_is_refused(redis: Pod, damage: str, word: str) 
     redis.refused(word)
 
 
+@STARTS
 def test_a_damaged_restore_is_refused_before_anything_moves(redis: Pod) -> None:
     served(redis)
     whole = (redis.data / "dump.rdb").read_bytes()
@@ -207,6 +215,7 @@ def test_a_volume_that_cannot_be_written_says_so(redis: Pod) -> None:
     redis.refused("cannot be written", f"belongs to {os.getuid()}:", "mode ", "corrupted")
 
 
+@STARTS
 def test_another_servers_volume_is_left_alone(redis: Pod, tmp_path: Path) -> None:
     served(redis)
     redis.refused("was made by redis 8, this image is redis 9", MAJOR="9")

@@ -14,7 +14,7 @@ from perene.migrate.deploy import Applications, Deployment
 from perene.migrate.ledger import Actor
 from perene.migrate.scripts import load
 from perene.migrate.session import Limits
-from tests.servers import debian13
+from tests.programs import needs, postgres
 
 ROLES = """
 CREATE ROLE owner NOLOGIN; CREATE ROLE migrator LOGIN; GRANT owner TO migrator; ALTER ROLE migrator SET role = 'owner';
@@ -73,11 +73,12 @@ class Server:
         return name
 
 
+@needs("postgres")
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # A socket's path may have 107 characters, and the server's user must reach it.
     directory = Path(subprocess.check_output(["mktemp", "-d", "/tmp/perene-pg.XXXXXX"], text=True).strip())
-    running = Server(directory, debian13())
+    running = Server(directory, postgres())
     running.start()
     yield running
     running.stop()

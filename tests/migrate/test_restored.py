@@ -22,11 +22,11 @@ from perene.migrate.restored import newest_proven
 from perene.migrate.scripts import load
 from tests.backup.tiers import tier
 from tests.migrate.conftest import QUICK, Database, Server
+from tests.programs import needs
 from tests.quick_key import new_repository
 from tests.safety.keys import make_key
-from tests.servers import debian13
 
-pytestmark = pytest.mark.slow
+pytestmark = [needs("restic", "zstd"), pytest.mark.slow]
 
 QUIET = Stages(io.StringIO(), live=False)
 
@@ -48,7 +48,6 @@ class Lux:
 
 @pytest.fixture
 def lux(server: Server, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lux]:
-    monkeypatch.setenv("PATH", str(debian13()), prepend=":")
     tables = "CREATE TABLE cases (id bigint PRIMARY KEY, note text); CREATE TABLE users (id bigint PRIMARY KEY);"
     database.script("001_tables", tables, "DROP TABLE cases; DROP TABLE users;", revert="loses-data: all")
     database.deployment().apply()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from perene.report.page import page
-from tests.conftest import needs
 from tests.health.cluster import tier
+from tests.programs import needs
 from tests.report.evidence import NOW, life
 
 FLAGS = (

@@ -16,7 +16,7 @@ from perene.backup.repository import Repository
 from perene.backup.run import make_set
 from perene.contract.recovery_set import RecoverySet
 from perene.contract.tier import Check, Login, TierDocument
-from tests.backup.conftest import PASSWORD, debian_programs, empty_repository, server  # noqa: F401 - the fixtures
+from tests.backup.conftest import PASSWORD, empty_repository, server  # noqa: F401 - the fixtures
 from tests.backup.tiers import tier
 from tests.command import perene_on
 

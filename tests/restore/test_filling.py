@@ -16,10 +16,12 @@ from perene.backup.arriving import Arriving
 from perene.backup.postgres.server import Server
 from perene.errors import PereneError
 from perene.restore import copying, filling
+from tests.programs import needs
 
 TABLES, ROWS = 4, 20_000
 
 
+@needs("postgres")
 @pytest.fixture
 def database(server: Server) -> Iterator[Callable[[], str]]:
     """Gives a new empty database each time it is called."""

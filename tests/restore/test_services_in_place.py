@@ -15,11 +15,11 @@ from perene.contract.tier import Goals, ServiceEndpoint, Store, StoreBackup
 from perene.errors import PereneError
 from perene.restore import services_in_place
 from perene.restore.job import Job, Target, wrong
-from tests.conftest import needs
+from tests.programs import needs
 from tests.stores import test_qdrant, test_redis
-from tests.stores.conftest import Start, debian_programs, empty_repository, qdrant_program, repository, start
+from tests.stores.conftest import Start, empty_repository, qdrant_program, repository, start
 
-__all__ = ["debian_programs", "empty_repository", "qdrant_program", "repository", "start"]
+__all__ = ["empty_repository", "qdrant_program", "repository", "start"]
 
 
 def store(kind: str, protocol: str, port: int) -> Store:

@@ -14,13 +14,15 @@ from redis.retry import Retry
 
 from perene.backup.qdrant_snapshots import program
 from perene.drill.daemon import daemon
-from tests.backup.conftest import debian_programs, empty_repository, repository
+from tests.backup.conftest import empty_repository, repository
+from tests.programs import needs
 
-__all__ = ["debian_programs", "empty_repository", "repository"]
+__all__ = ["empty_repository", "repository"]
 Start = Callable[..., redis.Redis]
 DOUBLE = Path(__file__).parents[1] / "doubles" / "qdrant.py"
 
 
+@needs("redis-server")
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a Redis on a directory with settings; each is gone at the test's end."""

@@ -1,8 +1,9 @@
 """Redis: what a set holds, and the measured ways in which a restore goes wrong."""
 
 import io
+import os
 import shutil
-import subprocess
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from perene.contract.recovery_set import ItemsContent, StoreSet
 from perene.errors import PereneError
 from perene.restore import compare
 from perene.restore import redis as restore
-from tests.conftest import needs
+from tests.programs import needs
 from tests.stores.conftest import Start
 
 pytestmark = needs("redis-server", "redis-cli", "redis-check-rdb")
@@ -208,8 +209,7 @@ def test_what_redis_does_with_a_directory(fact: str, start: Start, tmp_path: Pat
     client.save()
     for number in range(50, 100):
         client.set(f"k{number}", number)
-    pid = client.info("server")["process_id"]
-    subprocess.run(["kill", "-9", str(pid)], check=True)
+    os.kill(client.info("server")["process_id"], signal.SIGKILL)
     change, expected = FACTS[fact]
     change(data)
     assert outcome(start, data, appendonly="yes") == expected

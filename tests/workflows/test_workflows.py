@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import needs
+from tests.programs import needs
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
@@ -101,8 +100,9 @@ def test_what_judges_has_an_owner() -> None:
 
 
 def test_zizmor_finds_nothing() -> None:
-    program = shutil.which("zizmor") or str(Path(sys.executable).with_name("zizmor"))
-    done = subprocess.run([program, "--offline", "--quiet", *map(str, FILES)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("zizmor"), "--offline", "--quiet", *map(str, FILES)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

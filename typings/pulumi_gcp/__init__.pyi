@@ -1,0 +1,1 @@
+from pulumi_gcp.provider import Provider as Provider

@@ -1,0 +1,1 @@
+from pulumi_gcp.compute.global_address import GlobalAddress as GlobalAddress

@@ -1,0 +1,1 @@
+from pulumi_kubernetes.provider import Provider as Provider
