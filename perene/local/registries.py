@@ -27,11 +27,11 @@ def hosts() -> set[str]:
 
 def debian_mirrors() -> tuple[str, str]:
     """Addresses of the Debian archive and of its security archive: said by the environment, or what apt uses here."""
-    sites = list(dict.fromkeys(_ask(QUESTIONS[0]).split()))
+    said = os.environ.get("PERENE_DEBIAN_MIRROR"), os.environ.get("PERENE_DEBIAN_SECURITY_MIRROR")
+    sites = [] if all(said) else list(dict.fromkeys(_ask(QUESTIONS[0]).split()))
     security = next((site for site in sites if "security" in site), None)
-    main = next((site for site in sites if site != security), None)
-    found = (os.environ.get("PERENE_DEBIAN_MIRROR", main), os.environ.get("PERENE_DEBIAN_SECURITY_MIRROR", security or main))
-    if found[0] is None or found[1] is None:
+    main = said[0] or next((site for site in sites if site != security), None)
+    if main is None:
         raise PereneError(
             "no Debian archive is known",
             where="apt-get indextargets",
@@ -39,7 +39,7 @@ def debian_mirrors() -> tuple[str, str]:
             fix="run `apt-get update`, or set PERENE_DEBIAN_MIRROR and PERENE_DEBIAN_SECURITY_MIRROR",
             exit_code=ExitCode.CANNOT_TELL,
         )
-    return found[0], found[1]
+    return main, said[1] or security or main
 
 
 def _ask(question: tuple[str, ...]) -> str:

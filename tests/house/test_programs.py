@@ -1,13 +1,15 @@
 """Whatever starts a program asks for it; and what is installed is what is locked."""
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.programs import EVERYWHERE, POSTGRES, PROGRAMS, started
+from perene.drill.scratch import scratch
+from tests.programs import EVERYWHERE, POSTGRES, PROGRAMS, SYSTEM_ZONES, needs, started, wheel
 
 ROOT = Path(__file__).parents[2]
 TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if re.match("test_|conftest", path.name))
@@ -93,3 +95,13 @@ def test_every_version_is_locked_with_its_hashes() -> None:
         for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s\\]+)", file.read_text(), re.MULTILINE):
             if file.name != "requirements-installer.txt":
                 assert locked.get(re.sub("[-_.]+", "-", name).lower()) == version, f"{file.name}: {name}. Fix: make lock"
+
+
+@needs("postgres")
+@pytest.mark.skipif(not Path(SYSTEM_ZONES, "UTC").exists(), reason="no time zones on this machine: PyPI's PostgreSQL has none of its own")
+def test_pypis_postgresql_serves_where_debians_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{wheel()}:{os.environ['PATH']}")
+    with scratch() as server, server.connect("postgres") as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    assert row
+    assert row[0].startswith("17.10"), "the wheel's, not Debian's"

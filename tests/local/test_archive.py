@@ -13,7 +13,6 @@ from infra.tier import LOCAL_IMAGES
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.local import archive, images, layers
-from tests.programs import needs
 
 SETTINGS = archive.Settings(command=("/x",), environment=("A=1",), user="10001:10001", stop_signal="SIGINT", labels=(("f", "debian-13"),))
 
@@ -73,8 +72,9 @@ def test_a_program_that_no_archive_has_is_named_by_a_variable(tmp_path: Path, mo
             assert [(entry.name, entry.mode) for entry in content] == [("usr/local/bin/qdrant", 0o755)]
 
 
-@needs("apt-get")
-def test_a_changed_list_of_packages_is_another_cached_layer() -> None:
+def test_a_changed_list_of_packages_is_another_cached_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERENE_DEBIAN_MIRROR", "http://archive.example/debian")
+    monkeypatch.setenv("PERENE_DEBIAN_SECURITY_MIRROR", "http://archive.example/debian-security")
     wanted = images.definition("postgres").packages
     assert wanted
     more = replace(wanted, packages=(*wanted.packages, "postgresql-17-pgvector"))
