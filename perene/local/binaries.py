@@ -1,11 +1,13 @@
 """Kubernetes and CoreDNS built from their Go modules: verified by go.sum, cached outside the checkout by content."""
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +25,22 @@ PROGRAMS = {
 }
 
 
+def go() -> str:
+    """The Go to build with: the one on PATH when it is new enough, else PyPI's in the environment of this Python, else `go`."""
+    with_python = Path(sys.executable).with_name("go")
+    return str(with_python) if (_version("go") or (0,)) < NEEDED_GO and with_python.exists() else "go"
+
+
 def go_version() -> tuple[int, ...] | None:
-    """The installed Go's version as numbers, None without Go."""
-    if shutil.which("go") is None:
+    """That Go's version as numbers, None without Go."""
+    return _version(go())
+
+
+@functools.cache
+def _version(program: str) -> tuple[int, ...] | None:
+    if shutil.which(program) is None:
         return None
-    text = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False, cwd="/").stdout
+    text = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False, cwd="/").stdout
     match = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", text)
     return tuple(int(part or 0) for part in match.groups()) if match else None
 
@@ -91,7 +104,7 @@ def _build(name: str, target: Path, log: Path, progress: Progress) -> None:
     module, part = MODULES / name, target.with_name("bin.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    arguments = ["go", "build", "-v", "-ldflags", version_flags(module), "-o", f"{part}/", "tool"]
+    arguments = [go(), "build", "-v", "-ldflags", version_flags(module), "-o", f"{part}/", "tool"]
     packages = 0
     progress("programs", f"building {name} from its Go module (several minutes, once; log {log})")
     with (

