@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from perene.errors import PereneError
@@ -13,6 +14,7 @@ from perene.exit_codes import ExitCode
 QUESTIONS: tuple[tuple[str, ...], ...] = (
     ("apt-get", "indextargets", "--format", "$(SITE)"),
     ("go", "env", "GOPROXY", "GOSUMDB"),
+    (str(Path(sys.executable).with_name("go")), "env", "GOPROXY", "GOSUMDB"),
     (sys.executable, "-m", "pip", "config", "get", "global.index-url"),
     (sys.executable, "-c", "from pip._internal.models.index import PyPI; print(PyPI.netloc, PyPI.file_storage_domain)"),
 )

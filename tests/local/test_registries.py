@@ -6,6 +6,9 @@ import pytest
 
 from perene.errors import PereneError
 from perene.local import registries
+from tests.programs import PROBES
+
+pytestmark = PROBES
 
 
 @pytest.fixture
