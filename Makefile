@@ -6,7 +6,7 @@ PLAN ?= .perene/plan.json
 EVIDENCE ?= .perene/evidence
 UV := 0.13.9
 
-.PHONY: help lock up down destroy workflows declared previewed comment approve apply evidence promote drift test e2e e2e-systems record bench chaos lint clean
+.PHONY: help lock up down destroy workflows declared previewed comment approve apply evidence promote drift test fresh e2e e2e-systems record bench chaos lint clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -67,7 +67,11 @@ promote: $(VENV)/.ready ## SOURCE=staging STACK=prod EVIDENCE=DIR PLAN=FILE: may
 drift: $(VENV)/.ready ## what the cloud changed by itself
 	@$(PY) -m perene drift $(STACK) --known .perene/drift-$(STACK)
 
-e2e: $(VENV)/.ready ## the real thing: cluster, databases, backups (needs root)
+fresh: ## both commands of the README on a Debian 12 that has nothing, cold, with the times of each step (needs root; half an hour)
+	@.ci/fresh 'make -s test' && .ci/fresh 'make -s up; code=$$?; make -s down; exit $$code'
+
+e2e: $(VENV)/.ready ## the real thing: cluster, databases, backups (needs root); NOT_RUN=FILE: first the tests that PERENE_NOT_RUN=FILE make test listed
+	@test ! -s "$(NOT_RUN)" || $(PY) -m pytest -q -n 2 --dist loadfile @$(NOT_RUN)
 	@$(PY) -m pytest -q -n 2 --dist loadfile -m slow tests
 	@$(PY) -m pytest -q tests/e2e
 
