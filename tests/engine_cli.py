@@ -29,8 +29,9 @@ def put(tree, path, value):
 def here(args):
     props, change = dict(args.props), CHANGE.get(args.name, {})
     if args.type_ == "pulumi:providers:kubernetes":
-        # The engine refuses a context beside it.
-        props = {**{key: value for key, value in props.items() if key != "context"}, "renderYamlToDirectory": os.environ["RENDERED"]}
+        # The provider refuses a cluster beside it.
+        elsewhere = {"renderYamlToDirectory": os.environ["RENDERED"]}
+        props = {key: value for key, value in props.items() if key not in ("context", "kubeconfig")} | elsewhere
     if args.type_ == "pulumi:providers:gcp":
         props |= {**ENDPOINTS, "accessToken": "dummy"}
     for path, value in change.get("set", {}).items():
@@ -98,14 +99,13 @@ class Engine:
         for made in ("state", "home", "rendered"):
             (directory / made).mkdir()
         endpoints = {camel(key): f"{address}{prefix}" for key, prefix in ENDPOINTS.items()}
-        self.environment = os.environ | {
+        self.environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"} | {
             "PULUMI_BACKEND_URL": f"file://{directory}/state",
             "PULUMI_HOME": f"{directory}/home",
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_GCP_SKIP_REGION_VALIDATION": "true",
-            "KUBECONFIG": os.devnull,
             "RENDERED": f"{directory}/rendered",
             "DOUBLE_ENDPOINTS": json.dumps(endpoints),
         }

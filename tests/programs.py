@@ -48,6 +48,7 @@ PROGRAMS = {
     "fake-gcs-server": "golang-go",
     "go": "golang-go",
     "kubectl": "kubernetes-client",
+    "mount": "mount",
     "openssl": "openssl",
     "pgbackrest": "pgbackrest",
     "pgrep": "procps",
@@ -68,6 +69,7 @@ PROGRAMS = {
     "restic": "restic",
     "timescaledb": "postgresql-17-timescaledb",
     "timescaledb-community": "none: PERENE_TEST_SERVERS names a PostgreSQL with it",
+    "umount": "mount",
     "zstd": "zstd",
 }
 # What such a "program" is beside a server: pg_config's option, and a file there.
@@ -79,8 +81,8 @@ EXTENSIONS = {
 EVERYWHERE = frozenset(
     re.findall(
         r"\S+",
-        "awk base32 bash cat chmod cp dash env false find git grep gunzip gzip head ln ls make mkdir mktemp mount mv python3 readlink rm "
-        "sed setpriv sh sha256sum sleep sort stat tail tar tee test timeout touch true umount uname unshare xargs",
+        "awk base32 bash cat chmod cp dash env false find git grep gunzip gzip head ln ls make mkdir mktemp mv python3 readlink rm "
+        "sed setpriv sh sha256sum sleep sort stat tail tar tee test timeout touch true uname unshare xargs",
     )
 )
 UNPACKED = re.compile(r"lib|zlib1g|postgresql|restic|pgbackrest|tzdata|zstd|age|redis")

@@ -71,4 +71,6 @@ def erase(layout: Layout) -> None:
 
 
 def _loop_devices() -> str:
+    if shutil.which("losetup") is None:
+        return ""
     return subprocess.run(["losetup", "--json", "--list", "--output", LOOP_COLUMNS], capture_output=True, text=True, check=False).stdout

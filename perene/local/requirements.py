@@ -26,6 +26,7 @@ PACKAGES: dict[str, str] = {
     "catatonit": "/usr/bin/catatonit",
     "iproute2": "/usr/sbin/ip",
     "util-linux": "/usr/bin/unshare",
+    "mount": "/usr/sbin/losetup",
 }
 GIB = 2**30
 BUILD_SPACE, RUN_SPACE = 8 * GIB, 3 * GIB
