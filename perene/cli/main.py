@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exporter": ("perene.cli.exporter", "figures on sets, drills, volumes and jobs for Prometheus"),
     "plan": ("perene.cli.plan", "show a tier before anything is done: stores, copies, guards, a picture"),
     "up": ("perene.cli.up", "bring a dev tier up: engine, cluster, images, secrets, stack, proof; then its first backup and drill"),
+    "engine": ("perene.cli.engine", "have Pulumi's CLI where only package registries are reached: built from its Go modules"),
     "down": ("perene.cli.down", "stop the local cluster; the data stays (--backup: a verified set first)"),
     "maintain": ("perene.cli.maintain", "back up, stop, work, start, verify names and counts"),
     "destroy": ("perene.cli.destroy", "remove a dev tier with its data, after its name was typed"),

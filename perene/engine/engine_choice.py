@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from perene.engine import built
 from perene.errors import PereneError
 from perene.exit_codes import ExitCode
 from perene.private import state, write_private
@@ -46,10 +47,10 @@ def choose(root: Path, stack: str, wish: str | None = None) -> Engine:
         raise PereneError(
             f"there is no Pulumi CLI: {found}",
             why="the stack's state is with it" if before else "",
-            fix="install it: https://www.pulumi.com/docs/install/",
+            fix="install it: https://www.pulumi.com/docs/install/, or build it: perene engine",
             exit_code=ExitCode.CANNOT_TELL,
         )
-    return Engine("embedded", f"pulumi is not on PATH and could not be installed ({found})")
+    return Engine("embedded", f"pulumi is not on PATH and could not be installed ({found}); `perene engine` builds it")
 
 
 def recorded(root: Path, stack: str) -> str | None:
@@ -70,11 +71,14 @@ def forget(root: Path, stack: str) -> None:
 
 
 def cli(root: Path) -> Engine | str:
-    """The CLI on PATH, or the one that is pinned; or why there is none."""
-    if shutil.which("pulumi"):
-        done = subprocess.run(["pulumi", "version"], capture_output=True, text=True, timeout=60, check=False)
+    """The CLI on PATH, the one that was built here, or the one that is pinned; or why there is none."""
+    on_path = shutil.which("pulumi")
+    if on_path and Path(on_path) != built.TYPED_AS:
+        done = subprocess.run([on_path, "version"], capture_output=True, text=True, timeout=60, check=False)
         if done.returncode == 0:
             return Engine("cli", f"pulumi {done.stdout.strip()} is on PATH")
+    if program := built.program(root):
+        return Engine("cli", "perene engine has built it", str(program))
     return _installed(root)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from perene.engine import built
 from perene.engine.progress import Progress
 from perene.engine.stacks import stack_file
 from perene.engine.target import Target
@@ -119,16 +119,16 @@ class Cli:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PYTHONPATH": str(self.root),
         }
-        if shutil.which("pulumi-resource-kubernetes"):
+        if self.program != "pulumi":
+            # Its plugins lie beside it.
+            own["PATH"] = f"{Path(self.program).parent}{os.pathsep}{os.environ['PATH']}"
+        if shutil.which("pulumi-resource-kubernetes", path=own.get("PATH")):
             # The plugin is there: asking the network for others that this stack does not use costs seconds.
             own["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
         if "PULUMI_BACKEND_URL" not in os.environ:
             own["PULUMI_BACKEND_URL"] = private_directory(self.root / ".perene" / "state").as_uri()
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & os.environ.keys():
-            file = self.root / ".perene" / "passphrase"
-            if not file.exists():
-                write_private(file, secrets.token_urlsafe(32))
-            own["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(file)
+            own["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(built.passphrase(self.root))
         return dict(os.environ) | own
 
     def _break_dead_locks(self) -> None:

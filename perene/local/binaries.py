@@ -1,13 +1,15 @@
-"""Kubernetes and CoreDNS built from their Go modules: verified by go.sum, cached outside the checkout by content."""
+"""Kubernetes, CoreDNS, Pulumi's CLI and its Kubernetes provider built from their Go modules: verified by go.sum, cached by content."""
 
 import fcntl
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +20,27 @@ from perene.local.progress import Progress
 
 MODULES = Path(__file__).parent / "build"
 NEEDED_GO = (1, 24)
-KUBERNETES, COREDNS = "kubernetes", "coredns"
+KUBERNETES, COREDNS, PULUMI, PROVIDER = "kubernetes", "coredns", "pulumi", "pulumi-kubernetes"
 PROGRAMS = {
     KUBERNETES: ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"),
     COREDNS: ("coredns",),
+    PULUMI: ("pulumi", "pulumi-language-python-exec"),
+    PROVIDER: ("pulumi-resource-kubernetes",),
 }
+# What a local cluster runs.
+CLUSTER = (KUBERNETES, COREDNS)
+# The module whose version the programs report, and the linker's words for it.
+REPORTED = {
+    KUBERNETES: (
+        "k8s.io/kubernetes",
+        "-X {place}.gitVersion={version} -X {place}.gitMajor={major} -X {place}.gitMinor={minor}",
+        "k8s.io/component-base/version",
+    ),
+    PULUMI: ("github.com/pulumi/pulumi/pkg/v3", "-X {place}.Version={version}", "github.com/pulumi/pulumi/sdk/v3/go/common/version"),
+    PROVIDER: ("github.com/pulumi/pulumi-kubernetes/sdk/v4", "-X {place}.Version={version}", "{provider}/pkg/version"),
+}
+PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+RUNNER_MODULE = "github.com/pulumi/pulumi/sdk/v3"
 
 
 def go() -> str:
@@ -83,13 +101,14 @@ def ensure(name: str, log: Path, progress: Progress) -> Path:
 
 
 def version_flags(module: Path) -> str:
-    """Linker flags: stripped, and for Kubernetes the version that its servers report."""
-    match = re.search(r"k8s\.io/kubernetes v(\d+)\.(\d+)(\S*)", (module / "go.mod").read_text())
+    """Linker flags: stripped, and the version that the programs report."""
+    name, flags, place = REPORTED.get(module.name, ("", "", ""))
+    match = re.search(rf"{re.escape(name)} (v(\d+)\.(\d+)\S*)", (module / "go.mod").read_text()) if name else None
     if match is None:
         return "-s -w"
-    place = "k8s.io/component-base/version"
-    version = f"v{match[1]}.{match[2]}{match[3]}"
-    return f"-s -w -X {place}.gitVersion={version} -X {place}.gitMajor={match[1]} -X {place}.gitMinor={match[2]}"
+    where = place.format(provider=PROVIDER_MODULE)
+    version = match[1].removeprefix("v") if module.name == PROVIDER else match[1]
+    return "-s -w " + flags.format(place=where, version=version, major=match[2], minor=match[3])
 
 
 def environment(module: Path) -> dict[str, str]:
@@ -110,7 +129,12 @@ def _build(name: str, target: Path, log: Path, progress: Progress) -> None:
     with (
         log.open("w") as stream,
         subprocess.Popen(
-            arguments, cwd=module, env=environment(module), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            arguments,
+            cwd=_with_embedded_files(module, target.with_name("work")) if name == PROVIDER else module,
+            env=environment(module),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as process,
     ):
         for line in process.stdout or ():
@@ -121,7 +145,53 @@ def _build(name: str, target: Path, log: Path, progress: Progress) -> None:
     if process.returncode != 0:
         last = "\n".join(log.read_text().splitlines()[-5:])
         raise PereneError(f"{name} was not built: {last}", where=str(log), fix="the same command resumes: what was compiled is kept by Go")
+    if name == PULUMI:
+        runner = _downloaded(module, RUNNER_MODULE) / "python" / "cmd" / "pulumi-language-python-exec"
+        shutil.copy(runner, part)
+        (part / runner.name).chmod(0o755)
     part.replace(target)
+    shutil.rmtree(target.with_name("work"), ignore_errors=True)
+
+
+def _with_embedded_files(module: Path, work: Path) -> Path:
+    """The provider's module as its own `go generate` leaves it: a copy with the two files that it embeds, which no Go module ships."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(module, work)
+    copy = work / "provider"
+    shutil.copytree(_downloaded(module, PROVIDER_MODULE), copy, copy_function=shutil.copyfile)
+    # Go's cache is read-only, and a copy of its directories is too.
+    for directory in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+        directory.chmod(0o755)
+    place = copy / "cmd" / "pulumi-resource-kubernetes"
+    match = re.search(r"github\.com/pulumi/pulumi-kubernetes/sdk/v4 v(\S+)", (module / "go.mod").read_text())
+    schema = json.loads((place / "schema.json").read_text()) | {"version": match[1] if match else ""}
+    (place / "schema-embed.json").write_text(json.dumps(schema))
+    shutil.copyfile(place / "terraform-mapping.json", place / "terraform-mapping-embed.json")
+    return work
+
+
+def _downloaded(module: Path, name: str) -> Path:
+    """A required module's directory in Go's cache, its content compared with go.sum. PereneError when it cannot be had or differs."""
+    version = re.search(rf"^\s*(?:require )?{re.escape(name)} (v\S+)", (module / "go.mod").read_text(), re.MULTILINE)
+    wanted = f"{name}@{version[1]}" if version else name
+    # In no module: a `replace` of its own would stand in for it.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        told = subprocess.run(
+            [go(), "mod", "download", "-json", wanted],
+            cwd=elsewhere,
+            env={**os.environ, "GOFLAGS": "-mod=mod", "GOWORK": "off"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    found = json.loads(told.stdout or "{}")
+    if told.returncode or found.get("Error"):
+        raise PereneError(f"{wanted} could not be had: {found.get('Error') or told.stderr.strip()}", fix="run the same command again")
+    if f"{wanted.replace('@', ' ')} {found['Sum']}\n" not in (module / "go.sum").read_text():
+        raise PereneError(
+            f"{wanted} is not what go.sum says", where=str(module / "go.sum"), why=f"its content is {found['Sum']}; nothing was built"
+        )
+    return Path(found["Dir"])
 
 
 @contextmanager

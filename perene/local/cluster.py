@@ -50,7 +50,7 @@ def up(root: Path, progress: Progress = silent) -> Cluster:
     layout.make()
     with _alone(layout):
         requirements.install_packages(layout.logs / "packages.log", progress)
-        for name in binaries.PROGRAMS:
+        for name in binaries.CLUSTER:
             binaries.ensure(name, layout.logs / f"build-{name}.log", progress)
         if not _running(layout):
             _start(layout, progress)
@@ -191,7 +191,7 @@ def _start(layout: Layout, progress: Progress) -> None:
         if not log.name.startswith(("build-", "packages")):
             rotate(log, 0)
     control_groups.make(layout.name)
-    programs = {name: str(binaries.directory(name)) for name in binaries.PROGRAMS}
+    programs = {name: str(binaries.directory(name)) for name in binaries.CLUSTER}
     write_private(layout.node_file, json.dumps({"block": str(chosen.block), **programs}))
     process = _launch(layout)
     write_private(layout.process_file, process.dump())

@@ -14,6 +14,7 @@ from tests.backup.conftest import empty_repository, repository, server  # noqa: 
 from tests.backup.kills import DATABASE, Victims, repository_at
 from tests.backup.test_faults import same_again
 from tests.backup.test_round_trip import backed_up
+from tests.programs import needs
 from tests.small_disk import small_disk
 
 TABLES, MEGABYTES = 10_000, 2048
@@ -26,6 +27,7 @@ LARGE = {
 
 
 @pytest.mark.parametrize("name", LARGE)
+@needs("mount", "umount")
 def test_large_things_come_back(server: Server, repository: Repository, name: str, tmp_path: Path) -> None:  # noqa: F811 - fixtures
     with server.connect("postgres", autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
@@ -48,6 +50,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+@needs("mount", "umount")
 def test_a_full_file_system_fails_the_backup_costs_no_set_and_is_over_when_there_is_room(server: Server, small: Path) -> None:  # noqa: F811
     opened = repository_at(str(small / "repository"))
     opened.init()

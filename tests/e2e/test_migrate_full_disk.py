@@ -11,12 +11,13 @@ import pytest
 
 from perene.errors import PereneError
 from tests.migrate.conftest import Database, Server
-from tests.programs import postgres
+from tests.programs import needs, postgres
 from tests.small_disk import small_disk as mounted
 
 SIZE_MIB, BALLAST_MIB = 300, 120
 
 
+@needs("mount", "umount", "postgres")
 @pytest.fixture
 def small_disk() -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="perene-pg."))

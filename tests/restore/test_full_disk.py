@@ -13,6 +13,7 @@ from perene.backup.run import make_set
 from perene.drill.scratch import scratch
 from perene.exit_codes import ExitCode
 from perene.restore import postgres
+from tests.programs import needs
 from tests.restore.conftest import NAME, ROWS, Shop, document, fresh, opened, quiet
 from tests.restore.test_beside import Perene
 from tests.restore.test_in_place import ONE
@@ -26,6 +27,7 @@ LOG = {"wal_level": "replica", "min_wal_size": "192MB", "max_wal_size": "224MB",
 SEGMENTS = 14
 
 
+@needs("mount", "umount")
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A file system of 900 MB."""
