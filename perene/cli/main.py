@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -83,6 +84,13 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         err.print("interrupted: run the same command again to go on", markup=False)
         sys.exit(ExitCode.INTERRUPTED)
+    except FileNotFoundError as absent:
+        # A program that a command starts, not a file: its name has no folder.
+        if not isinstance(absent.filename, str) or "/" in absent.filename or Path(absent.filename).exists():
+            raise
+        what = f"{absent.filename} is not installed, and `perene {words[0]}` starts it"
+        err.print(str(PereneError(what, fix="install its package, or put it on PATH")), markup=False)
+        sys.exit(ExitCode.CANNOT_TELL)
     except PereneError as error:
         err.print(str(error), markup=False)
         sys.exit(error.exit_code)

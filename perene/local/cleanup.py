@@ -49,7 +49,7 @@ def clean(layout: Layout) -> None:
 
 def remains(layout: Layout) -> list[str]:
     """Everything of this cluster that the host still holds, in words."""
-    links = [link["ifname"] for link in json.loads(network.ip("-j", "link", "show") or "[]") if link["ifname"] == layout.link]
+    links = [link["ifname"] for link in network.links() if link["ifname"] == layout.link]
     return [
         *(f"process {process.pid}" for process in own_processes(layout)),
         *(f"link {link}" for link in links),

@@ -1,7 +1,9 @@
 """The host's end of the cable to the node, and the routes over it. Both vanish with the node's network namespace."""
 
 import json
+import shutil
 import subprocess
+from typing import Any
 
 from perene.local.layout import NODE_DEVICE, Layout
 from perene.local.ranges import Ranges
@@ -23,8 +25,14 @@ def plug(layout: Layout, ranges: Ranges, process: int) -> None:
         ip("route", "add", str(network), "via", str(ranges.node), "dev", link)
 
 
+def links() -> list[dict[str, Any]]:
+    """The host's links. None without iproute2: then no cluster was ever made here."""
+    found: list[dict[str, Any]] = json.loads(ip("-j", "link", "show") or "[]") if shutil.which("ip") else []
+    return found
+
+
 def unplug(layout: Layout) -> None:
     """Remove the link, when it is there and ours by its alias."""
-    for link in json.loads(ip("-j", "link", "show") or "[]"):
+    for link in links():
         if link["ifname"] == layout.link and link.get("ifalias", layout.name) == layout.name:
             ip("link", "delete", layout.link)
