@@ -23,6 +23,7 @@ from perene.engine.tier import tier_of
 from tests.backup.tiers import tier
 from tests.command import perene_on
 from tests.examples.conftest import ROOT
+from tests.programs import needs
 from tests.quick_key import new_repository
 from tests.safety.keys import make_key
 
@@ -70,6 +71,7 @@ def perene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return run
 
 
+@needs("restic", "zstd")
 @pytest.mark.slow
 @pytest.mark.parametrize("system", list(CHECK))
 def test_planted_orphans_are_found_by_drill_and_restore(

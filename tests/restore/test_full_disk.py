@@ -39,6 +39,7 @@ def small_disk() -> Iterator[Path]:
         folder.rmdir()
 
 
+@needs("postgres")
 @pytest.fixture
 def small(small_disk: Path) -> Iterator[Server]:
     """A server on it."""
