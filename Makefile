@@ -68,7 +68,7 @@ drift: $(VENV)/.ready ## what the cloud changed by itself
 	@$(PY) -m perene drift $(STACK) --known .perene/drift-$(STACK)
 
 fresh: ## both commands of the README on a Debian 12 that has nothing, cold, with the times of each step (needs root; half an hour)
-	@.ci/fresh 'make -s test' && .ci/fresh 'make -s up; code=$$?; make -s down; exit $$code'
+	@.ci/fresh --user 'make -s test' && .ci/fresh 'make -s up; code=$$?; make -s down; exit $$code'
 
 e2e: $(VENV)/.ready ## the real thing: cluster, databases, backups (needs root); NOT_RUN=FILE: first the tests that PERENE_NOT_RUN=FILE make test listed
 	@test ! -s "$(NOT_RUN)" || $(PY) -m pytest -q -n 2 --dist loadfile @$(NOT_RUN)

@@ -19,5 +19,7 @@ done
 not_lost "$DATA/$RABBITMQ_NODENAME"
 mkdir -p "$RUN/conf.d"
 printf 'default_user = admin\ndefault_pass = %s\n' "$(cat "$SECRETS/admin/password")" > "$RUN/conf.d/10-admin.conf"
+# A pod whose sandbox is made anew keeps its directories: the cookie of before cannot be written over.
+rm -f "$RUN/.erlang.cookie"
 head -c 24 /dev/urandom | base64 | tr -dc 'A-Za-z0-9' > "$RUN/.erlang.cookie"
 chmod 0400 "$RUN/.erlang.cookie"
