@@ -12,7 +12,9 @@ help: ## this list
 
 $(VENV)/.ready: requirements.lock requirements-installer.txt pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (found $$(python3 --version)). Fix: apt-get install python3"; exit 3; }
-	@test -x $(PY) || { echo "installing into $(VENV) (about 300 MB to fetch, once)"; python3 -m venv $(VENV); }
+	@# An installation that was interrupted is begun anew: half a package counts as installed.
+	@test -e $@ || { echo "installing into $(VENV) (about 300 MB to fetch, once)"; python3 -m venv $$(test ! -e $(VENV)/pyvenv.cfg || echo --clear) $(VENV); }
+	@rm -f $@
 	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-installer.txt
 	@$(VENV)/bin/uv pip install -q --python $(PY) --require-hashes --no-build -r requirements.lock
 	@$(VENV)/bin/uv pip install -q --python $(PY) --no-deps --no-build-isolation -e .

@@ -21,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    _running.clear()
     asked = programs.asked_by(item)
     if absent := sorted(program for program in asked if programs.missing(program)):
         pytest.skip(f"not installed: {', '.join(f'{name} (Debian: {programs.PROGRAMS[name]})' for name in absent)}")
