@@ -94,7 +94,7 @@ WHEEL = Path(_found.origin).parent / "pginstall" if _found and _found.origin els
 FROM_DEBIAN = (*POSTGRES, *TOOLS)
 # Where Debian's PostgreSQL looks for time zones, and where it finds them instead: a path that is not longer.
 SYSTEM_ZONES = "/usr/share/zoneinfo"
-ZONES = CACHE / "zones" if len(str(CACHE)) < 13 else Path(f"/var/tmp/tz-{os.geteuid()}")
+ZONES = CACHE / "zones" if len(str(CACHE)) < 13 else Path(f"/var/tmp/tz{os.geteuid():x}")
 
 
 class Needs:
@@ -133,8 +133,7 @@ def asked_by(item: pytest.Item) -> set[str]:
 def missing(program: str) -> bool:
     """Whether a program cannot be started here. Makes the ones that can be made."""
     if program in FROM_DEBIAN:
-        with suppress(OSError, subprocess.CalledProcessError):
-            debian13()
+        _try_debian()
     if program in POSTGRES:
         return not (postgres() / program).exists()
     if program == "fake-gcs-server":
@@ -149,9 +148,17 @@ def _has(option: str, file: str) -> bool:
     return any(Path(place).glob(file))
 
 
+@functools.cache
+def _try_debian() -> None:
+    """Once in a process: where its mirror is not reached, each try takes its time."""
+    with suppress(OSError, subprocess.CalledProcessError):
+        debian13()
+
+
 def started(asked: set[str], words: list[str], path: str | None) -> str | None:
     """What a command starts without having asked for it; None when it asked, and for a program that the test has made. path: its PATH."""
-    if (shutil.which(words[0], path=path) or words[0]).startswith(f"{tempfile.gettempdir()}/"):
+    temporary = tempfile.gettempdir(), os.path.realpath(tempfile.gettempdir())
+    if (shutil.which(words[0], path=path) or words[0]).startswith(tuple(f"{folder}/" for folder in temporary)):
         return None
     names = [Path(word).name for word in words if not word.startswith("-")][: 2 if Path(words[0]).name == "setpriv" else 1]
     for name in names:
@@ -190,7 +197,13 @@ def debian13() -> Path:
         "redis-server",
         "redis-tools",
     )
-    return _made(_debian().parent, packages, FROM_DEBIAN)
+    made = _made(_debian().parent, packages, FROM_DEBIAN)
+    zones = made.parent / "root" / SYSTEM_ZONES.lstrip("/")
+    # Set at each call: what lies in /var/tmp may be cleared away.
+    if not ZONES.is_symlink() or ZONES.readlink() != zones:
+        ZONES.unlink(missing_ok=True)
+        ZONES.symlink_to(zones)
+    return made
 
 
 def pgbackrest() -> Path:
@@ -215,8 +228,16 @@ def _debian() -> Path:
 def wheel() -> Path:
     """The directory of PyPI's PostgreSQL 17; of root a copy, because a server's own user may not be able to enter root's checkout."""
     if WHEEL is not None and os.geteuid() == 0:
-        _once(_wheel(), ("postgres",), lambda: shutil.copytree(WHEEL, _wheel().parent, symlinks=True, dirs_exist_ok=True))
+        _once(_wheel(), ("postgres",), lambda: _copy(WHEEL, _wheel().parent))
     return _wheel()
+
+
+def _copy(source: Path, target: Path) -> None:
+    part = target.with_name(f"{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(source, part, symlinks=True)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
 
 
 def _wheel() -> Path:
@@ -231,8 +252,9 @@ def _made(base: Path, packages: tuple[str, ...], programs: tuple[str, ...]) -> P
 
 def _once(directory: Path, programs: tuple[str, ...], make: Callable[[], object]) -> Path:
     """The directory, with the programs in it; `make` makes them, in one process at a time."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with directory.with_suffix(".lock").open("w") as lock:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # Beside the directories, which may be replaced.
+    with (CACHE / f"{'-'.join(directory.relative_to(CACHE).parts)}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not all((directory / program).exists() for program in programs):
             make()
@@ -263,6 +285,9 @@ def _install(base: Path, packages: tuple[str, ...], wanted: tuple[str, ...]) -> 
     subprocess.run(
         [*words, "-y", "--no-install-recommends", "--download-only", "install", *packages], check=True, stdout=subprocess.DEVNULL
     )
+    binaries = base / "bin"
+    # It is there only while everything behind it is.
+    binaries.unlink(missing_ok=True)
     shutil.rmtree(root, ignore_errors=True)
     programs = root / SERVER
     programs.mkdir(parents=True)
@@ -280,17 +305,15 @@ def _install(base: Path, packages: tuple[str, ...], wanted: tuple[str, ...]) -> 
         if head[:4] == b"\x7fELF" and b"/ld-linux" in head[:4096]:
             subprocess.run([patchelf, "--set-interpreter", loader, "--force-rpath", "--set-rpath", library, program], check=True)
     if not Path(SYSTEM_ZONES, "UTC").exists():
-        _bring_zones(root, [programs / "postgres", programs / "initdb"])
-    binaries = base / "bin"
-    binaries.unlink(missing_ok=True)
+        _bring_zones([programs / "postgres", programs / "initdb"])
     binaries.symlink_to(programs)
 
 
-def _bring_zones(root: Path, programs: list[Path]) -> None:
-    """Let PostgreSQL find the time zones that were unpacked beside it."""
-    ZONES.unlink(missing_ok=True)
-    ZONES.symlink_to(root / SYSTEM_ZONES.lstrip("/"))
+def _bring_zones(programs: list[Path]) -> None:
+    """Let PostgreSQL look for time zones at ZONES."""
     path = SYSTEM_ZONES.encode()
+    if len(bytes(ZONES)) > len(path):
+        raise OSError(f"{ZONES} is longer than {SYSTEM_ZONES}")
     for program in filter(Path.exists, programs):
         content = program.read_bytes()
         program.write_bytes(content.replace(b"\0" + path + b"\0", b"\0" + bytes(ZONES).ljust(len(path), b"\0") + b"\0"))
