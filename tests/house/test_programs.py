@@ -92,7 +92,7 @@ def test_every_version_is_locked_with_its_hashes() -> None:
     locked = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)(?: ; .*)? \\\n    --hash=sha256:", lock, re.MULTILINE))
     assert len(locked) == len(re.findall("^[a-z]", lock, re.MULTILINE)), "each has a hash"
     for file in sorted(ROOT.glob("requirements*.txt")):
-        for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s\\]+)", file.read_text(), re.MULTILINE):
+        for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s\\;]+)", file.read_text(), re.MULTILINE):
             if file.name != "requirements-installer.txt":
                 assert locked.get(re.sub("[-_.]+", "-", name).lower()) == version, f"{file.name}: {name}. Fix: make lock"
 
